@@ -138,6 +138,9 @@ pub enum JobEnd {
     /// The pre_promote script said no (13.2).
     PrePromoteRefused,
     Cancelled,
+    /// Nothing was changed because something outside is not ready (the leader has not made its checkpoint, cannot be
+    /// verified); ask again in a later pass. One sentence.
+    NotNow(String),
     /// One sentence that says what failed.
     Failed(String),
 }

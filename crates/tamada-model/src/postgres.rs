@@ -44,6 +44,9 @@ pub struct Present {
     pub backup_label: bool,
     /// `standby.signal`, `recovery.signal` or (before 12) `recovery.conf` exists.
     pub recovery_configured: bool,
+    /// A pg_rewind began here and never ended (agent or machine died): the files may be a mixture. Rewind again or
+    /// clone; the start jobs refuse to run PostgreSQL on it.
+    pub unfinished_rewind: bool,
 }
 
 /// The lines of pg_controldata that decisions use (postgres.md 6.2).
