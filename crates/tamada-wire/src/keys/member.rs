@@ -1,0 +1,156 @@
+//! `members/<name>`: what a member tells about itself (dcs-layout.md 2).
+
+use serde_json::{Value, json};
+use tamada_model::document::scalar_text;
+use tamada_model::{
+    ChangedValue, Document, Lsn, Member, PendingRestart, RestartConditions, Role, ScheduledRestart, Tags, Timeline,
+};
+
+use super::values::{flag, lsn};
+use crate::{json, time};
+
+/// Malformed fields are as absent; a malformed value is a member without data.
+pub fn parse_member(value: &[u8]) -> Member {
+    match json::object(value) {
+        Some(object) => from_object(&object),
+        None => legacy_member(value).unwrap_or_default(),
+    }
+}
+
+fn from_object(object: &Document) -> Member {
+    let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
+    let position = |key: &str| object.get(key).and_then(lsn);
+    Member {
+        conn_url: text("conn_url"),
+        api_url: text("api_url"),
+        proxy_url: text("proxy_url"),
+        state: text("state"),
+        role: object.get("role").and_then(Value::as_str).and_then(Role::parse),
+        version: text("version"),
+        tags: object.get("tags").and_then(Value::as_object).cloned().map(Tags).unwrap_or_default(),
+        checkpoint_after_promote: object.get("checkpoint_after_promote").and_then(Value::as_bool),
+        pending_restart: flag(object, "pending_restart"),
+        pending_restart_reason: parse_reasons(object.get("pending_restart_reason")),
+        xlog_location: position("xlog_location"),
+        receive_lsn: position("receive_lsn"),
+        replay_lsn: position("replay_lsn"),
+        replication_state: text("replication_state"),
+        timeline: object.get("timeline").and_then(parse_timeline),
+        scheduled_restart: object.get("scheduled_restart").and_then(Value::as_object).and_then(parse_restart),
+        pause: flag(object, "pause"),
+        session: None,
+    }
+}
+
+/// The very old form: `postgres://host/db?application_name=<api_url>`.
+fn legacy_member(value: &[u8]) -> Option<Member> {
+    let url = std::str::from_utf8(value).ok()?.trim();
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    if !base.starts_with("postgres://") && !base.starts_with("postgresql://") {
+        return None;
+    }
+    let api_url = query.split('&').find_map(|pair| pair.strip_prefix("application_name=")).map(percent_decoded);
+    Some(Member { conn_url: Some(base.to_owned()), api_url, ..Member::default() })
+}
+
+/// `%3A` → `:`, `+` → blank.
+pub(crate) fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escaped = (byte == b'%').then(|| tail.get(..2)).flatten();
+        let decoded = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        rest = if decoded.is_some() { &tail[2..] } else { tail };
+        bytes.push(decoded.unwrap_or(if byte == b'+' { b' ' } else { byte }));
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn parse_timeline(value: &Value) -> Option<Timeline> {
+    u32::try_from(value.as_u64()?).ok().and_then(Timeline::new)
+}
+
+fn parse_reasons(value: Option<&Value>) -> PendingRestart {
+    let text = |value: Option<&Value>| value.map(scalar_text).unwrap_or_default();
+    let reason = |value: &Value| ChangedValue { old: text(value.get("old_value")), new: text(value.get("new_value")) };
+    let Some(Value::Object(reasons)) = value else { return PendingRestart::new() };
+    reasons.iter().map(|(parameter, values)| (parameter.clone(), reason(values))).collect()
+}
+
+fn parse_restart(object: &Document) -> Option<ScheduledRestart> {
+    let text = |key: &str| object.get(key).map(scalar_text);
+    Some(ScheduledRestart {
+        schedule: time::schedule(object.get("schedule")?.as_str()?),
+        conditions: RestartConditions {
+            role: text("role").and_then(|role| Role::parse(&role)),
+            postgres_version: text("postgres_version"),
+            restart_pending: object.get("restart_pending").cloned(),
+            timeout_seconds: text("timeout").and_then(|seconds| seconds.parse().ok()),
+        },
+        postmaster_start_time: text("postmaster_start_time").and_then(|at| time::instant(&at)),
+    })
+}
+
+/// The value of our own member key.
+pub fn member_json(member: &Member) -> String {
+    json::compact(&member_object(member).into())
+}
+
+fn member_object(member: &Member) -> Document {
+    let mut object = Document::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            object.insert(key.to_owned(), value);
+        }
+    };
+    let text = |text: &Option<String>| text.as_deref().map(Value::from);
+    let position = |lsn: Option<Lsn>| lsn.filter(|lsn| !lsn.is_zero()).map(|lsn| lsn.bytes().into());
+    let truth = |flag: bool| flag.then_some(Value::Bool(true));
+    put("conn_url", text(&member.conn_url));
+    put("api_url", text(&member.api_url));
+    put("state", text(&member.state));
+    put("role", member.role.map(|role| role.text().into()));
+    put("version", text(&member.version));
+    put("proxy_url", text(&member.proxy_url));
+    put("checkpoint_after_promote", member.checkpoint_after_promote.map(Value::Bool));
+    put("tags", (!member.tags.0.is_empty()).then(|| member.tags.0.clone().into()));
+    put("pending_restart", truth(member.pending_restart));
+    put("pending_restart_reason", reasons_object(&member.pending_restart_reason).map(Value::Object));
+    put("xlog_location", position(member.xlog_location));
+    put("replay_lsn", position(member.replay_lsn));
+    put("receive_lsn", position(member.receive_lsn));
+    put("replication_state", text(&member.replication_state));
+    put("timeline", member.timeline.map(|timeline| timeline.number().into()));
+    put("scheduled_restart", member.scheduled_restart.as_ref().map(|plan| scheduled_restart_object(plan).into()));
+    put("pause", truth(member.pause));
+    object
+}
+
+/// `{guc: {"old_value": s, "new_value": s}}`; `None` when nothing waits for a restart.
+pub(crate) fn reasons_object(reasons: &PendingRestart) -> Option<Document> {
+    let object = |change: &ChangedValue| json!({"old_value": change.old, "new_value": change.new});
+    (!reasons.is_empty()).then(|| reasons.iter().map(|(name, change)| (name.clone(), object(change))).collect())
+}
+
+/// The schedule with its conditions, as the member key and REST show it.
+pub fn scheduled_restart_object(plan: &ScheduledRestart) -> Document {
+    let mut object = Document::new();
+    object.insert("schedule".into(), plan.schedule.text.as_str().into());
+    if let Some(at) = plan.postmaster_start_time {
+        object.insert("postmaster_start_time".into(), time::utc_text(at).into());
+    }
+    let RestartConditions { role, postgres_version, restart_pending, timeout_seconds } = &plan.conditions;
+    if let Some(role) = role {
+        object.insert("role".into(), role.text().into());
+    }
+    if let Some(version) = postgres_version {
+        object.insert("postgres_version".into(), version.as_str().into());
+    }
+    if let Some(seconds) = timeout_seconds {
+        object.insert("timeout".into(), (*seconds).into());
+    }
+    if let Some(pending) = restart_pending {
+        object.insert("restart_pending".into(), pending.clone());
+    }
+    object
+}
