@@ -47,10 +47,31 @@ pub fn scalar_text(value: &Value) -> String {
         Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),
         Value::Bool(false) => "False".to_owned(),
-        Value::Number(number) => number.to_string(),
+        Value::Number(number) => number_text(number),
         Value::String(text) => text.clone(),
         Value::Array(_) | Value::Object(_) => value.to_string(),
     }
+}
+
+/// A number as the original prints it: floats in their shortest form, `1e-05` and `1e+16` with two digits of exponent
+/// and outside 1e-4 … 1e16 only.
+pub fn number_text(number: &serde_json::Number) -> String {
+    let value = match number.as_f64() {
+        Some(value) if number.is_f64() => value,
+        Some(_) | None => return number.to_string(),
+    };
+    if value != 0.0 && !(1e-4..1e16).contains(&value.abs()) {
+        let text = format!("{value:e}");
+        return match text.split_once('e') {
+            Some((digits, exponent)) => {
+                let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+                format!("{digits}e{sign}{exponent:0>2}")
+            }
+            None => text,
+        };
+    }
+    let text = format!("{value}");
+    if text.contains('.') { text } else { format!("{text}.0") }
 }
 
 /// The original's boolean helper: `on/true/yes/1`, `off/false/no/0` in any case; anything else is not a boolean.
@@ -83,6 +104,21 @@ mod tests {
         match value {
             Value::Object(map) => map,
             other => panic!("not an object: {other}"),
+        }
+    }
+
+    #[test]
+    fn numbers_print_as_the_original_prints_them() {
+        for (value, text) in [
+            (json!(1.0), "1.0"),
+            (json!(0.1), "0.1"),
+            (json!(1e16), "1e+16"),
+            (json!(1.5e-7), "1.5e-07"),
+            (json!(123456789012345.6), "123456789012345.6"),
+            (json!(-0.0001), "-0.0001"),
+            (json!(7), "7"),
+        ] {
+            assert_eq!(scalar_text(&value), text);
         }
     }
 

@@ -12,6 +12,7 @@ pub mod report;
 pub mod request;
 pub mod settings;
 pub mod time;
+pub mod units;
 pub mod version;
 
 pub use cluster::*;

@@ -322,3 +322,39 @@ pub struct StoreScope {
     pub loop_wait: Duration,
     pub retry_timeout: Duration,
 }
+
+/// The `watchdog` section (configuration.md 2.5).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WatchdogConfig {
+    pub mode: WatchdogMode,
+    pub device: PathBuf,
+    /// Seconds between the watchdog's timeout and the end of the lease; `None`: the timeout is half the ttl.
+    pub safety_margin_seconds: Option<u32>,
+    pub driver: WatchdogDriver,
+}
+
+impl Default for WatchdogConfig {
+    fn default() -> Self {
+        Self {
+            mode: WatchdogMode::Automatic,
+            device: PathBuf::from("/dev/watchdog"),
+            safety_margin_seconds: Some(5),
+            driver: WatchdogDriver::Default,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WatchdogMode {
+    Off,
+    #[default]
+    Automatic,
+    Required,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WatchdogDriver {
+    #[default]
+    Default,
+    Testing,
+}
