@@ -31,6 +31,31 @@ pub fn object(bytes: &[u8]) -> Option<Document> {
     }
 }
 
+/// An object under construction: keys stay in the order they were put.
+#[derive(Default)]
+pub(crate) struct Fields(Document);
+
+impl Fields {
+    pub(crate) fn put(&mut self, key: &str, value: impl Into<Value>) {
+        self.0.insert(key.to_owned(), value.into());
+    }
+
+    pub(crate) fn maybe(&mut self, key: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.put(key, value);
+        }
+    }
+
+    /// `true`, or not there.
+    pub(crate) fn truth(&mut self, key: &str, flag: bool) {
+        self.maybe(key, flag.then_some(true));
+    }
+
+    pub(crate) fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
 struct Separators {
     item: &'static str,
     key: &'static str,

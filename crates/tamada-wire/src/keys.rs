@@ -10,6 +10,7 @@ mod values;
 
 use tamada_model::{Cluster, Document, Initialize, MemberName, Stamp, Stamped, SystemId};
 
+pub(crate) use member::reasons_object;
 pub use member::{member_json, parse_member, scheduled_restart_object};
 pub use values::{
     config_json, failover_json, failsafe_json, history_json, parse_failover, parse_history, parse_status, parse_sync,

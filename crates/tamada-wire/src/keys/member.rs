@@ -7,6 +7,7 @@ use tamada_model::{
 };
 
 use super::values::{flag, lsn};
+use crate::json::Fields;
 use crate::{json, time};
 
 /// Malformed fields are as absent; a malformed value is a member without data.
@@ -93,37 +94,30 @@ fn parse_restart(object: &Document) -> Option<ScheduledRestart> {
 
 /// The value of our own member key.
 pub fn member_json(member: &Member) -> String {
-    json::compact(&member_object(member).into())
+    json::compact(&member_document(member))
 }
 
-fn member_object(member: &Member) -> Document {
-    let mut object = Document::new();
-    let mut put = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            object.insert(key.to_owned(), value);
-        }
-    };
-    let text = |text: &Option<String>| text.as_deref().map(Value::from);
-    let position = |lsn: Option<Lsn>| lsn.filter(|lsn| !lsn.is_zero()).map(|lsn| lsn.bytes().into());
-    let truth = |flag: bool| flag.then_some(Value::Bool(true));
-    put("conn_url", text(&member.conn_url));
-    put("api_url", text(&member.api_url));
-    put("state", text(&member.state));
-    put("role", member.role.map(|role| role.text().into()));
-    put("version", text(&member.version));
-    put("proxy_url", text(&member.proxy_url));
-    put("checkpoint_after_promote", member.checkpoint_after_promote.map(Value::Bool));
-    put("tags", (!member.tags.0.is_empty()).then(|| member.tags.0.clone().into()));
-    put("pending_restart", truth(member.pending_restart));
-    put("pending_restart_reason", reasons_object(&member.pending_restart_reason).map(Value::Object));
-    put("xlog_location", position(member.xlog_location));
-    put("replay_lsn", position(member.replay_lsn));
-    put("receive_lsn", position(member.receive_lsn));
-    put("replication_state", text(&member.replication_state));
-    put("timeline", member.timeline.map(|timeline| timeline.number().into()));
-    put("scheduled_restart", member.scheduled_restart.as_ref().map(|plan| scheduled_restart_object(plan).into()));
-    put("pause", truth(member.pause));
-    object
+fn member_document(member: &Member) -> Value {
+    let position = |lsn: Option<Lsn>| lsn.filter(|lsn| !lsn.is_zero()).map(Lsn::bytes);
+    let mut fields = Fields::default();
+    fields.maybe("conn_url", member.conn_url.as_deref());
+    fields.maybe("api_url", member.api_url.as_deref());
+    fields.maybe("state", member.state.as_deref());
+    fields.maybe("role", member.role.map(Role::text));
+    fields.maybe("version", member.version.as_deref());
+    fields.maybe("proxy_url", member.proxy_url.as_deref());
+    fields.maybe("checkpoint_after_promote", member.checkpoint_after_promote);
+    fields.maybe("tags", (!member.tags.0.is_empty()).then(|| member.tags.0.clone()));
+    fields.truth("pending_restart", member.pending_restart);
+    fields.maybe("pending_restart_reason", reasons_object(&member.pending_restart_reason));
+    fields.maybe("xlog_location", position(member.xlog_location));
+    fields.maybe("replay_lsn", position(member.replay_lsn));
+    fields.maybe("receive_lsn", position(member.receive_lsn));
+    fields.maybe("replication_state", member.replication_state.as_deref());
+    fields.maybe("timeline", member.timeline.map(Timeline::number));
+    fields.maybe("scheduled_restart", member.scheduled_restart.as_ref().map(scheduled_restart_object));
+    fields.truth("pause", member.pause);
+    fields.into_value()
 }
 
 /// `{guc: {"old_value": s, "new_value": s}}`; `None` when nothing waits for a restart.
