@@ -1,0 +1,25 @@
+# Two commands do everything on a fresh Debian or Ubuntu machine, as root or as a sudoer:
+#
+#   make demo   three members on loopback, until Ctrl-C
+#   make test   everything that must hold before a commit
+#
+# What they install and why is written in scripts/need.sh.
+
+.PHONY: help demo test rust
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 6
+
+demo:
+	@scripts/need.sh compiler rust cluster
+	@scripts/demo.sh
+
+test:
+	@scripts/need.sh compiler rust cluster
+	@scripts/test.sh
+
+# Rust itself, for this user, from rust-lang.org. Never run by the other two.
+rust:
+	@scripts/need.sh compiler
+	curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --component rustfmt,clippy

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# What `make test` runs once everything is installed: format, lints, tidy, tests; the test runner has the last word.
+#
+# The tests start real PostgreSQL and etcd servers, on free ports and in temporary directories. PostgreSQL refuses to
+# run as root; as root the tests therefore start it as the user `postgres`. That user cannot enter a checkout below
+# /root, so a test that wants the `tamada` binary run by `postgres` copies it into its temporary directory first and
+# makes that the working directory.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+find_cargo
+
+TAMADA_TEST_PG_BIN=$(pg_bin)
+[ -n "$TAMADA_TEST_PG_BIN" ] || fail "No PostgreSQL server programs found; set TAMADA_TEST_PG_BIN to their directory."
+export TAMADA_TEST_PG_BIN
+
+# Temporary directories must be open to `postgres` too.
+if [ "$(id -u)" = 0 ] && ! setpriv --reuid=postgres --regid=postgres --init-groups test -w "${TMPDIR:-/tmp}"; then
+  export TMPDIR=/tmp
+fi
+
+step() { printf '\n== %s\n' "$*"; "$@"; }
+
+# Doc tests come first, so that the runner's summary ends the output.
+run_tests() {
+  step cargo test --locked --workspace --doc --quiet
+  if cargo nextest --version >/dev/null 2>&1; then
+    step cargo nextest run --locked --workspace --no-fail-fast
+  else
+    step cargo_test
+  fi
+}
+
+# `cargo test` closes with one line per test binary: say them all again, summed, at the end.
+cargo_test() {
+  local log result=0
+  log=$(mktemp)
+  cargo test --locked --workspace --lib --bins --tests --no-fail-fast 2>&1 | tee "$log" || result=$?
+  printf '\n'
+  awk '/^test result:/ { binaries++; passed += $4; failed += $6; ignored += $8 }
+       END { printf "test result: %d passed; %d failed; %d ignored; in %d test binaries\n", passed, failed, ignored, binaries }' "$log"
+  rm -f "$log"
+  return "$result"
+}
+
+say "PostgreSQL: $("$TAMADA_TEST_PG_BIN/postgres" --version), $TAMADA_TEST_PG_BIN"
+say "etcd:       $(etcd --version | head -n 1)"
+step cargo fmt --all --check
+step cargo clippy --locked --workspace --all-targets -- -D warnings
+step cargo xtask tidy
+run_tests
