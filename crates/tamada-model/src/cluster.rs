@@ -143,6 +143,15 @@ pub struct SyncState {
     pub standbys: Vec<MemberName>,
 }
 
+impl SyncState {
+    /// Whether `name` is a synchronous standby. Case does not matter (ha-loop.md 1.5); nobody is one while the key has
+    /// no leader.
+    pub fn lists(&self, name: &MemberName) -> bool {
+        let wanted = name.as_str().to_lowercase();
+        self.leader.is_some() && self.standbys.iter().any(|standby| standby.as_str().to_lowercase() == wanted)
+    }
+}
+
 /// The `status` key.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Status {
