@@ -1,13 +1,14 @@
 //! JSON the way the original prints it.
 //!
 //! Same values, two spellings: compact in the store, with blanks after `,` and `:` in REST answers. Both are pure
-//! ASCII, and floats look as Python shows them, because people compare these texts byte by byte. A printer of forty
+//! ASCII, and floats look as the original shows them, because people compare these texts byte by byte. A printer of forty
 //! lines is less than the adapters a general one would need.
 
 use std::fmt::Write;
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 use tamada_model::Document;
+use tamada_model::document::number_text;
 
 /// `{"a":1,"b":[2]}` – the form of the store's keys (dcs-layout.md 1).
 pub fn compact(value: &Value) -> String {
@@ -69,7 +70,7 @@ fn print(value: &Value, with: &Separators, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
         Value::Bool(false) => out.push_str("false"),
-        Value::Number(number) => print_number(number, out),
+        Value::Number(number) => out.push_str(&number_text(number)),
         Value::String(text) => print_string(text, out),
         Value::Array(items) => {
             out.push('[');
@@ -117,28 +118,6 @@ fn print_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-fn print_number(number: &Number, out: &mut String) {
-    match number.as_f64() {
-        Some(float) if number.is_f64() => out.push_str(&float_text(float)),
-        Some(_) | None => {
-            let _ = write!(out, "{number}");
-        }
-    }
-}
-
-/// Shortest form that reads back the same; an exponent of at least two digits below 1e-4 and from 1e16 on.
-pub fn float_text(float: f64) -> String {
-    let scientific = format!("{float:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
-    match exponent.parse::<i32>() {
-        Ok(exponent) if !(-4..16).contains(&exponent) => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{mantissa}e{sign}{:02}", exponent.abs())
-        }
-        Ok(_) | Err(_) => format!("{float:?}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,23 +133,5 @@ mod tests {
     #[test]
     fn text_is_ascii() {
         assert_eq!(compact(&json!("ä€😀\u{7f}\u{1}\"\\/\n")), r#""\u00e4\u20ac\ud83d\ude00\u007f\u0001\"\\/\n""#);
-    }
-
-    #[test]
-    fn floats_look_as_python_shows_them() {
-        for (float, text) in [
-            (1.0, "1.0"),
-            (0.1, "0.1"),
-            (1e15, "1000000000000000.0"),
-            (1e16, "1e+16"),
-            (1.5e-7, "1.5e-07"),
-            (0.0001, "0.0001"),
-            (0.00001, "1e-05"),
-            (-2.5, "-2.5"),
-            (1e100, "1e+100"),
-            (1657656955.179243, "1657656955.179243"),
-        ] {
-            assert_eq!(float_text(float), text);
-        }
     }
 }

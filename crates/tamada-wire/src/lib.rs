@@ -7,3 +7,4 @@ pub mod json;
 pub mod keys;
 pub mod rest;
 pub mod time;
+pub mod url;

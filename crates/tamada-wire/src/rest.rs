@@ -20,5 +20,5 @@ pub use cluster::{ClusterMode, cluster_document};
 pub use history::history_document;
 pub use metrics::metrics_text;
 pub use peer::peer_answer;
-pub use shown::{Shown, ShownState};
+pub use shown::{Shown, ShownState, Timing};
 pub use status::status_document;

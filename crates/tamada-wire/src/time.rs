@@ -95,9 +95,15 @@ pub fn utc_text(at: Wall) -> String {
     format!("{} {}.{micros:06}+00:00", date_text(civil.date()), time_text(civil))
 }
 
-/// Seconds since 1970 with their fraction, as metrics show instants.
-pub fn epoch_seconds(at: Wall) -> f64 {
-    at.micros() as f64 / 1e6
+/// `Mon, 23 Nov 2026 09:00:00 GMT`, for the `Date` header.
+pub fn http_date(at: Wall) -> String {
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let civil = Moment::utc(at).civil();
+    // Both are one of seven and one of twelve by type.
+    let day = DAYS[civil.weekday().to_monday_zero_offset() as usize];
+    let month = MONTHS[civil.month() as usize - 1];
+    format!("{day}, {:02} {month} {:04} {} GMT", civil.day(), civil.year(), time_text(civil))
 }
 
 fn local_zone() -> TimeZone {
@@ -276,5 +282,10 @@ mod tests {
         assert_eq!(utc_text(Wall::from_micros(1_657_656_955_179_243)), "2022-07-12 20:15:55.179243+00:00");
         assert_eq!(utc_text(Wall::from_micros(0)), "1970-01-01 00:00:00.000000+00:00");
         assert_eq!(utc_text(Wall::from_micros(i64::MAX)).len(), 32);
+    }
+
+    #[test]
+    fn the_date_header_is_in_the_form_of_mails() {
+        assert_eq!(http_date(Wall::from_micros(784_111_777_999_999)), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 }

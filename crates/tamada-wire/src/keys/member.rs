@@ -8,7 +8,7 @@ use tamada_model::{
 
 use super::values::{flag, lsn};
 use crate::json::Fields;
-use crate::{json, time};
+use crate::{json, time, url};
 
 /// Malformed fields are as absent; a malformed value is a member without data.
 pub fn parse_member(value: &[u8]) -> Member {
@@ -50,21 +50,8 @@ fn legacy_member(value: &[u8]) -> Option<Member> {
     if !base.starts_with("postgres://") && !base.starts_with("postgresql://") {
         return None;
     }
-    let api_url = query.split('&').find_map(|pair| pair.strip_prefix("application_name=")).map(percent_decoded);
+    let api_url = query.split('&').find_map(|pair| pair.strip_prefix("application_name=")).map(url::decoded);
     Some(Member { conn_url: Some(base.to_owned()), api_url, ..Member::default() })
-}
-
-/// `%3A` → `:`, `+` → blank.
-pub(crate) fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        let escaped = (byte == b'%').then(|| tail.get(..2)).flatten();
-        let decoded = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        rest = if decoded.is_some() { &tail[2..] } else { tail };
-        bytes.push(decoded.unwrap_or(if byte == b'+' { b' ' } else { byte }));
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn parse_timeline(value: &Value) -> Option<Timeline> {

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 use tamada_model::document::{boolean, scalar_text, truthy};
 use tamada_model::{Cluster, Document, FailoverRequest, Lsn, Member, MemberName, Report, Schedule, Timeline};
 
-use super::shown::lists;
 use crate::json::Fields;
 use crate::{keys, time};
 
@@ -94,7 +93,7 @@ fn member_document(cluster: &Cluster, mode: ClusterMode, name: &MemberName, memb
 }
 
 fn role(cluster: &Cluster, mode: ClusterMode, name: &MemberName) -> &'static str {
-    let is_synchronous = || cluster.sync.as_ref().is_some_and(|sync| lists(&sync.value, name));
+    let is_synchronous = || cluster.sync.as_ref().is_some_and(|sync| sync.value.lists(name));
     if cluster.leader_name() == Some(name) {
         if mode.standby_cluster { "standby_leader" } else { "leader" }
     } else if mode.synchronous && is_synchronous() {

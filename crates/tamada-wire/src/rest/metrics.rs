@@ -3,10 +3,11 @@
 
 use std::fmt::{Display, Write};
 
-use tamada_model::{AgentVersion, Lsn, Mono, Report, Role, Standby, State, Timeline};
+use serde_json::Number;
+use tamada_model::document::number_text;
+use tamada_model::{AgentVersion, Lsn, Mono, Report, Role, Standby, State, Timeline, Wall};
 
 use super::Shown;
-use crate::{json, time};
 
 const GAUGE: &str = "gauge";
 const COUNTER: &str = "counter";
@@ -111,8 +112,9 @@ fn bytes(lsn: Option<Lsn>) -> u64 {
     lsn.unwrap_or_default().bytes()
 }
 
-fn epoch(at: tamada_model::Wall) -> String {
-    json::float_text(time::epoch_seconds(at))
+/// Epoch seconds with their fraction; an instant is always a finite number.
+fn epoch(at: Wall) -> String {
+    Number::from_f64(at.micros() as f64 / 1e6).map_or("0".into(), |seconds| number_text(&seconds))
 }
 
 /// The text so far, and the labels of every sample.

@@ -34,6 +34,13 @@ impl ShownState {
     }
 }
 
+/// See [`Shown::timing`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    pub cluster_unlocked: bool,
+    pub failsafe_active: bool,
+}
+
 impl<'a> Shown<'a> {
     pub fn new(report: &'a Report, now: Mono) -> Self {
         let live = report.postgres.as_ref().and_then(|facts| facts.answers.live());
@@ -111,8 +118,7 @@ impl<'a> Shown<'a> {
 
     fn is_listed_in_sync(&self) -> bool {
         let is_replica = self.live.is_some() && self.role() == Role::Replica;
-        let listed =
-            |cluster: &Cluster| cluster.sync.as_ref().is_some_and(|sync| lists(&sync.value, &self.report.name));
+        let listed = |cluster: &Cluster| cluster.sync.as_ref().is_some_and(|sync| sync.value.lists(&self.report.name));
         is_replica && self.report.is_synchronous_mode && self.report.cluster.as_deref().is_some_and(listed)
     }
 
@@ -132,12 +138,11 @@ impl<'a> Shown<'a> {
     pub fn is_failsafe_active(&self) -> bool {
         self.report.failsafe_active_until.is_some_and(|until| self.now < until)
     }
-}
 
-/// Names in `sync` are compared without regard to case (dcs-layout.md 5).
-pub(super) fn lists(sync: &tamada_model::SyncState, name: &tamada_model::MemberName) -> bool {
-    let same = |other: &tamada_model::MemberName| other.as_str().to_lowercase() == name.as_str().to_lowercase();
-    sync.leader.is_some() && sync.standbys.iter().any(same)
+    /// All that time can change in the status document of one report: while this stays equal, so does the document.
+    pub fn timing(&self) -> Timing {
+        Timing { cluster_unlocked: self.is_cluster_unlocked(), failsafe_active: self.is_failsafe_active() }
+    }
 }
 
 /// PostgreSQL is asked only in these states (rest-api.md 2.1).

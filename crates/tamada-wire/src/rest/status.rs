@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tamada_model::{AgentVersion, Live, Lsn, Mono, Report, Standby, Timeline, WalSender};
 
-use super::Shown;
+use super::{Shown, Timing};
 use crate::json::Fields;
 use crate::{keys, time};
 
@@ -61,8 +61,9 @@ fn wal_sender(sender: &WalSender) -> Value {
 fn put_cluster(shown: &Shown, fields: &mut Fields) {
     let report = shown.report();
     fields.truth("pause", report.pause);
-    fields.truth("cluster_unlocked", shown.is_cluster_unlocked());
-    fields.truth("failsafe_mode_is_active", shown.is_failsafe_active());
+    let Timing { cluster_unlocked, failsafe_active } = shown.timing();
+    fields.truth("cluster_unlocked", cluster_unlocked);
+    fields.truth("failsafe_mode_is_active", failsafe_active);
     fields.put("dcs_last_seen", report.dcs_last_seen.seconds());
 }
 

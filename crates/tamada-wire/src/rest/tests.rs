@@ -136,3 +136,15 @@ fn the_mode_comes_from_the_dynamic_configuration() {
     assert_eq!(mode(standby), (false, false, false, true));
     assert_eq!(mode(json!({"standby_cluster": {"host": ""}})), (false, false, false, false));
 }
+
+#[test]
+fn nothing_but_its_timing_changes_a_document() {
+    let mut report = leader();
+    report.failsafe_active_until = Some(now() + Duration::from_secs(3));
+    for second in 0..60 {
+        let (earlier, later) = (now() + Duration::from_secs(second), now() + Duration::from_secs(second + 1));
+        let same_timing = Shown::new(&report, earlier).timing() == Shown::new(&report, later).timing();
+        let same_document = status_document(&report, earlier) == status_document(&report, later);
+        assert_eq!(same_timing, same_document, "{second}");
+    }
+}
