@@ -1,6 +1,23 @@
 //! One port to the configuration store, and the stores behind it. Knows keys and leases; knows nothing about
 //! PostgreSQL, nor about who should lead.
 
+mod clock;
+pub mod etcd;
 pub mod port;
+mod text;
+pub mod tls;
+pub mod trust;
+
+use std::sync::Arc;
+
+use tamada_model::{StoreConfig, StoreScope};
 
 pub use port::{Answer, Freshness, Renewal, Store, StoreError, Written};
+
+/// The store of the configuration. Connects when it is first asked something; fails only for what an operator must
+/// change, such as an unreadable certificate.
+pub fn open(config: &StoreConfig, scope: StoreScope) -> Result<Arc<dyn Store>, StoreError> {
+    match config {
+        StoreConfig::Etcd3(config) => Ok(Arc::new(etcd::Etcd::open(config, scope)?)),
+    }
+}

@@ -1,0 +1,172 @@
+//! Which answers to believe.
+//!
+//! A node that was cut off, restored from a backup, or belongs to another cluster answers quickly and politely, about a
+//! world that is not ours. So we remember how far the store's history had come (cluster, raft term, revision), and what
+//! lies behind that is not believed: the caller asks another node.
+//!
+//! 1. An operator restores etcd from last night's backup. Its revisions start again below what we have seen.
+//! 2. Refusing for ever would leave the cluster without a leader until somebody restarts every agent.
+//! 3. But while one single node still tells the history we know, the others are the odd ones.
+//!
+//! Therefore, when for a whole ttl nobody has told the history we know, and nodes that know a raft leader tell another,
+//! the other is the truth now. By then every lease that anybody held in the old one has ended.
+
+use std::time::Duration;
+
+use tamada_model::Mono;
+
+use super::proto::ResponseHeader;
+
+/// How far the store's history had come, as far as we were told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Seen {
+    cluster_id: u64,
+    raft_term: u64,
+    pub revision: i64,
+}
+
+/// What the answer's revision says about the node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Ordered by the majority: its revision cannot be older than one told before we asked.
+    Ordered,
+    /// The node's own view, which may lag by a moment.
+    Local,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Belief {
+    Believed,
+    /// Believed from now on in place of all before; worth a warning.
+    NewHistory(String),
+    Disbelieved(String),
+}
+
+#[derive(Debug, Default)]
+pub struct Guard {
+    seen: Seen,
+    /// Since when only other histories than ours were told. Set by the first such answer, cleared by any believed one.
+    /// Stale: we would trust a cut-off node too early.
+    contradicted_since: Option<Mono>,
+}
+
+impl Guard {
+    /// To be asked before sending: answers are judged by what was known then, because answers to requests in flight at
+    /// the same time may overtake one another.
+    pub fn seen(&self) -> Seen {
+        self.seen
+    }
+
+    pub fn judge(
+        &mut self,
+        header: &ResponseHeader,
+        before: Seen,
+        standing: Standing,
+        ttl: Duration,
+        now: Mono,
+    ) -> Belief {
+        // Only the revision and the term may be overtaken; which cluster is ours is known at every moment.
+        let before = Seen { cluster_id: self.seen.cluster_id, ..before };
+        match contradiction(header, before, standing) {
+            None => {
+                self.contradicted_since = None;
+                self.advance(header);
+                Belief::Believed
+            }
+            Some(why) => {
+                let since = *self.contradicted_since.get_or_insert(now);
+                if now.since(since) < ttl {
+                    return Belief::Disbelieved(why);
+                }
+                self.contradicted_since = None;
+                self.seen = Seen::default();
+                self.advance(header);
+                Belief::NewHistory(why)
+            }
+        }
+    }
+
+    fn advance(&mut self, header: &ResponseHeader) {
+        if header.cluster_id != 0 {
+            self.seen.cluster_id = header.cluster_id;
+        }
+        self.seen.raft_term = self.seen.raft_term.max(header.raft_term);
+        self.seen.revision = self.seen.revision.max(header.revision);
+    }
+}
+
+/// Zero in a header means "not told".
+fn contradiction(header: &ResponseHeader, before: Seen, standing: Standing) -> Option<String> {
+    if header.cluster_id != 0 && before.cluster_id != 0 && header.cluster_id != before.cluster_id {
+        return Some(format!("it belongs to cluster {:x} and not to {:x}", header.cluster_id, before.cluster_id));
+    }
+    if header.raft_term != 0 && header.raft_term < before.raft_term {
+        return Some(format!("its raft term {} is older than {}", header.raft_term, before.raft_term));
+    }
+    if standing == Standing::Ordered && header.revision != 0 && header.revision < before.revision {
+        return Some(format!("its revision {} is older than {}", header.revision, before.revision));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(30);
+
+    fn header(cluster_id: u64, raft_term: u64, revision: i64) -> ResponseHeader {
+        ResponseHeader { cluster_id, member_id: 1, raft_term, revision }
+    }
+
+    fn at(seconds: u64) -> Mono {
+        Mono::new(Duration::from_secs(seconds))
+    }
+
+    fn told(guard: &mut Guard, header: ResponseHeader, seconds: u64) -> Belief {
+        let before = guard.seen();
+        guard.judge(&header, before, Standing::Ordered, TTL, at(seconds))
+    }
+
+    #[test]
+    fn older_and_foreign_answers_are_not_believed() {
+        let mut guard = Guard::default();
+        assert_eq!(told(&mut guard, header(7, 3, 100), 0), Belief::Believed);
+        for other in [header(8, 3, 200), header(7, 2, 200), header(7, 3, 99)] {
+            assert!(matches!(told(&mut guard, other, 1), Belief::Disbelieved(_)));
+        }
+        assert_eq!(told(&mut guard, header(7, 4, 100), 2), Belief::Believed);
+        assert_eq!(guard.seen(), Seen { cluster_id: 7, raft_term: 4, revision: 100 });
+    }
+
+    #[test]
+    fn a_node_may_lag_where_it_speaks_for_itself() {
+        let mut guard = Guard::default();
+        told(&mut guard, header(7, 3, 100), 0);
+        let before = guard.seen();
+        assert_eq!(guard.judge(&header(7, 3, 99), before, Standing::Local, TTL, at(1)), Belief::Believed);
+        assert_eq!(guard.seen().revision, 100);
+    }
+
+    #[test]
+    fn answers_may_overtake_one_another() {
+        let mut guard = Guard::default();
+        let before = guard.seen();
+        told(&mut guard, header(7, 3, 100), 0);
+        assert_eq!(guard.judge(&header(7, 3, 99), before, Standing::Ordered, TTL, at(0)), Belief::Believed);
+        assert_eq!(guard.seen().revision, 100);
+    }
+
+    #[test]
+    fn another_history_becomes_the_truth_after_a_whole_ttl_without_the_old_one() {
+        let mut guard = Guard::default();
+        told(&mut guard, header(7, 3, 100), 0);
+        assert!(matches!(told(&mut guard, header(8, 1, 5), 10), Belief::Disbelieved(_)));
+        told(&mut guard, header(7, 3, 100), 20);
+        assert!(matches!(told(&mut guard, header(8, 1, 5), 41), Belief::Disbelieved(_)));
+        assert!(matches!(told(&mut guard, header(8, 1, 6), 70), Belief::Disbelieved(_)));
+        assert!(matches!(told(&mut guard, header(8, 1, 7), 71), Belief::NewHistory(_)));
+        assert_eq!(guard.seen(), Seen { cluster_id: 8, raft_term: 1, revision: 7 });
+        assert!(matches!(told(&mut guard, header(7, 3, 101), 72), Belief::Disbelieved(_)));
+    }
+}

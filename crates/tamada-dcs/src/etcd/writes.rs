@@ -1,0 +1,235 @@
+//! Reading, and the writes that need no lock.
+
+use tamada_model::{Cluster, MemberName, Stamp};
+use tamada_wire::keys::{self, Entry, member_key};
+use tracing::error;
+
+use super::client::{Heard, Trouble};
+use super::guard::Standing;
+use super::lease::{Assurance, LeaseId};
+use super::ops::{Taken, delete, has_value, is_absent, is_at, look, put, revision, stamp, taken, txn};
+use super::proto::{
+    Call, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse, ResponseHeader, TxnRequest,
+};
+use super::sort::is_lease_lost;
+use super::store::{Inner, Published};
+use crate::clock::Deadline;
+use crate::{Freshness, StoreError, Written};
+
+impl Inner {
+    /// The whole tree in one range.
+    pub async fn read(&self, freshness: Freshness, deadline: Deadline) -> Result<Cluster, StoreError> {
+        let answer = match freshness {
+            Freshness::Linearizable => self.read_ordered(deadline).await,
+            Freshness::Monotonic => self.read_monotonic(deadline).await,
+        };
+        let kvs = answer.map_err(Trouble::into_error)?.kvs;
+        self.compare_member(&kvs);
+        Ok(keys::parse_cluster(kvs.iter().filter_map(|kv| self.entry(kv))))
+    }
+
+    async fn read_ordered(&self, deadline: Deadline) -> Result<RangeResponse, Trouble> {
+        Ok(self.client.call(self.whole_tree(), deadline).await?.answer)
+    }
+
+    /// What one node knows, unless it is behind what we know: then the majority is asked.
+    async fn read_monotonic(&self, deadline: Deadline) -> Result<RangeResponse, Trouble> {
+        let before = self.client.seen();
+        let request = RangeRequest { serializable: true, ..self.whole_tree() };
+        let answer = self.client.call_local(request, deadline).await?;
+        match self.client.judge(answer.header.as_ref(), before, Standing::Local) {
+            Ok(()) if revision_of(answer.header.as_ref()) >= before.revision => Ok(answer),
+            Ok(()) | Err(_) => self.read_ordered(deadline).await,
+        }
+    }
+
+    fn whole_tree(&self) -> RangeRequest {
+        let (key, range_end) = self.keys.whole_range();
+        RangeRequest { key, range_end, serializable: false }
+    }
+
+    fn entry<'a>(&self, kv: &'a KeyValue) -> Option<Entry<'a>> {
+        let session = (kv.lease != 0).then(|| kv.lease.to_string());
+        Some(Entry { key: self.keys.relative(&kv.key)?, value: &kv.value, stamp: stamp(kv.mod_revision), session })
+    }
+
+    /// Somebody may have deleted or overwritten our member key.
+    fn compare_member(&self, kvs: &[KeyValue]) {
+        let key = self.member_key();
+        let found = kvs.iter().find(|kv| kv.key == key);
+        let mut known = self.known();
+        let same = |published: &Published| {
+            found.is_some_and(|kv| kv.lease == published.lease.0 && kv.value == published.value.as_bytes())
+        };
+        if known.member.as_ref().is_some_and(|published| !same(published)) {
+            known.member = None;
+        }
+    }
+
+    /// Our own key, under our lease; skipped when the store has exactly this.
+    pub async fn touch(&self, value: String, deadline: Deadline) -> Written {
+        // Just under `loop_wait`: a pass that comes a moment early must not leave the lease for two rounds.
+        let assurance = Assurance::Within(self.client.times().loop_wait * 4 / 5);
+        let lease = match self.lease.ensure(&self.client, assurance, deadline).await {
+            Ok(lease) => lease,
+            Err(trouble) => return Written::Failed(trouble.into_error()),
+        };
+        let published = self.known().member.clone();
+        if let Some(same) = published.filter(|published| published.lease == lease && published.value == value) {
+            return Written::Done(same.stamp);
+        }
+        let key = self.member_key();
+        let request =
+            |lease: LeaseId| PutRequest { key: key.clone(), value: value.clone().into_bytes(), lease: lease.0 };
+        match self.under_lease(assurance, deadline, request).await {
+            Ok((lease, heard)) => {
+                let stamp = stamp(revision_of(heard.answer.header.as_ref()));
+                self.known().member = Some(Published { lease, value, stamp: stamp.clone() });
+                Written::Done(stamp)
+            }
+            Err(trouble) => {
+                self.known().member = None;
+                written(trouble)
+            }
+        }
+    }
+
+    pub async fn delete_member(&self, deadline: Deadline) -> Written {
+        self.known().member = None;
+        self.delete(&member_key(&self.me), None, deadline).await
+    }
+
+    /// Runs a write under our lease; when etcd does not know the lease any more, once more under a new one.
+    pub async fn under_lease<C: Call>(
+        &self,
+        assurance: Assurance,
+        deadline: Deadline,
+        request: impl Fn(LeaseId) -> C,
+    ) -> Result<(LeaseId, Heard<C::Answer>), Trouble> {
+        let lease = self.lease.ensure(&self.client, assurance, deadline).await.map_err(before_the_write)?;
+        let before = match self.client.call(request(lease), deadline).await {
+            Err(Trouble::Said(status, before)) if is_lease_lost(&status) => before,
+            other => return other.map(|heard| (lease, heard)),
+        };
+        self.lease.lost(lease);
+        if deadline.has_passed() {
+            error!("Our lease disappeared from Etcd. Deadline exceeded, giving up");
+            return Err(Trouble::NotSent("our lease disappeared from etcd".to_owned()));
+        }
+        error!("Our lease disappeared from Etcd. Will try to get a new one and retry attempt");
+        let lease = self.lease.ensure(&self.client, assurance, deadline).await.map_err(before_the_write)?;
+        let mut heard = self.client.call(request(lease), deadline).await?;
+        heard.maybe_before |= before;
+        Ok((lease, heard))
+    }
+
+    /// Create-only. When an earlier try may have got through and the key has the value we wanted, it is not known
+    /// whose it is: two members write the same.
+    pub async fn create(&self, relative: &str, value: String, deadline: Deadline) -> Written {
+        let key = self.keys.key(relative);
+        let request = txn([is_absent(key.clone())], [put(key.clone(), value.clone())], [look(key)]);
+        match self.client.call(request, deadline).await {
+            Ok(heard) => match taken(&heard.answer) {
+                Taken::Put => done(heard.answer.header.as_ref()),
+                Taken::Found(kv) if heard.maybe_before && kv.value == value.as_bytes() => {
+                    Written::Unclear(format!("`{relative}` exists now, and may have been created by us"))
+                }
+                Taken::Found(_) | Taken::FoundNothing | Taken::Deleted => Written::Beaten,
+            },
+            Err(trouble) => written(trouble),
+        }
+    }
+
+    /// Over the value read under `judged`, or unconditionally.
+    pub async fn put(&self, relative: &str, value: String, judged: Option<Stamp>, deadline: Deadline) -> Written {
+        let key = self.keys.key(relative);
+        let Some(judged) = judged else {
+            let request = PutRequest { key, value: value.into_bytes(), lease: 0 };
+            return match self.client.call(request, deadline).await {
+                Ok(heard) => done(heard.answer.header.as_ref()),
+                Err(trouble) => written(trouble),
+            };
+        };
+        let compare = is_at(key.clone(), revision(&judged));
+        self.compared(txn([compare], [put(key.clone(), value.clone())], [look(key)]), Some(&value), deadline).await
+    }
+
+    pub async fn delete(&self, relative: &str, judged: Option<Stamp>, deadline: Deadline) -> Written {
+        let key = self.keys.key(relative);
+        let Some(judged) = judged else {
+            let request = DeleteRangeRequest { key, range_end: Vec::new() };
+            return self.delete_range(request, deadline).await;
+        };
+        let compare = is_at(key.clone(), revision(&judged));
+        self.compared(txn([compare], [delete(key.clone())], [look(key)]), None, deadline).await
+    }
+
+    /// A compare-and-swap towards `wanted` (`None`: absence). If the comparison fails after a try of unknown fate and
+    /// the key is as we want it, that try was it.
+    async fn compared(&self, request: TxnRequest, wanted: Option<&str>, deadline: Deadline) -> Written {
+        match self.client.call(request, deadline).await {
+            Ok(heard) => match (taken(&heard.answer), wanted) {
+                (Taken::Put | Taken::Deleted, _) => done(heard.answer.header.as_ref()),
+                (Taken::Found(kv), Some(wanted)) if heard.maybe_before && kv.value == wanted.as_bytes() => {
+                    Written::Done(stamp(kv.mod_revision))
+                }
+                (Taken::FoundNothing, None) if heard.maybe_before => done(heard.answer.header.as_ref()),
+                (Taken::Found(_) | Taken::FoundNothing, _) => Written::Beaten,
+            },
+            Err(trouble) => written(trouble),
+        }
+    }
+
+    pub async fn delete_all(&self, deadline: Deadline) -> Written {
+        self.known().member = None;
+        let (key, range_end) = self.keys.whole_range();
+        self.delete_range(DeleteRangeRequest { key, range_end }, deadline).await
+    }
+
+    async fn delete_range(&self, request: DeleteRangeRequest, deadline: Deadline) -> Written {
+        match self.client.call(request, deadline).await {
+            Ok(heard) => done(heard.answer.header.as_ref()),
+            Err(trouble) => written(trouble),
+        }
+    }
+
+    pub fn member_key(&self) -> Vec<u8> {
+        self.keys.key(&member_key(&self.me))
+    }
+
+    pub fn is_me(&self, value: &[u8]) -> bool {
+        value == MemberName::as_str(&self.me).as_bytes()
+    }
+}
+
+/// How a write without an answer ended.
+pub fn written(trouble: Trouble) -> Written {
+    match trouble {
+        Trouble::Unclear(why) => Written::Unclear(why),
+        Trouble::Said(status, true) => Written::Unclear(format!("etcd answered: {}", status.message())),
+        other @ (Trouble::NotSent(_) | Trouble::Refused(_) | Trouble::Said(_, false)) => {
+            Written::Failed(other.into_error())
+        }
+    }
+}
+
+pub fn done(header: Option<&ResponseHeader>) -> Written {
+    Written::Done(stamp(revision_of(header)))
+}
+
+pub fn revision_of(header: Option<&ResponseHeader>) -> i64 {
+    header.map_or(0, |header| header.revision)
+}
+
+/// Whatever became of the lease, the write that needs it was not sent.
+fn before_the_write(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Unclear(why) => Trouble::NotSent(why),
+        other @ (Trouble::NotSent(_) | Trouble::Refused(_) | Trouble::Said(..)) => other,
+    }
+}
+
+/// The value of the leader key is ours under this lease.
+pub fn is_ours(compare_value: &[u8], key: Vec<u8>, lease: LeaseId) -> [super::proto::Compare; 2] {
+    [has_value(key.clone(), compare_value), super::ops::is_under(lease, key)]
+}
