@@ -6,5 +6,7 @@
 pub mod json;
 pub mod keys;
 pub mod rest;
+#[cfg(any(test, feature = "scene"))]
+pub mod scene;
 pub mod time;
 pub mod url;

@@ -12,8 +12,6 @@ mod shown;
 mod status;
 
 #[cfg(test)]
-mod scene;
-#[cfg(test)]
 mod tests;
 
 pub use cluster::{ClusterMode, cluster_document};

@@ -6,9 +6,20 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tamada_model::*;
 
-use super::scene::{check_sample, leader, now, object, standby, three_members};
 use super::*;
 use crate::json::spaced;
+use crate::scene::{leader, now, object, standby, three_members};
+
+/// Compares with `samples/<name>`; `UPDATE_SAMPLES=1 cargo test` writes the files anew, to be reviewed as a diff.
+#[track_caller]
+fn check_sample(name: &str, actual: &str) {
+    let path = format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_SAMPLES").is_some() {
+        std::fs::write(&path, actual).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    assert_eq!(actual, expected, "{path}");
+}
 
 fn fields(report: &Report, names: &[&str]) -> Value {
     let document = status_document(report, now());

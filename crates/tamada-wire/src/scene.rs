@@ -1,4 +1,4 @@
-//! A small cluster for the tests of this folder: a leads, b streams; and golden samples to compare with.
+//! A small cluster for tests, ours and those of other crates (feature `scene`): a leads, b streams, c is stopped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,24 +9,13 @@ use tamada_model::*;
 use crate::{keys, time};
 
 /// The instant at which scenes are looked at: ten seconds after the last reading of the store.
-pub(crate) const NOW: Duration = Duration::from_secs(1000);
+pub const NOW: Duration = Duration::from_secs(1000);
 
-pub(crate) fn now() -> Mono {
+pub fn now() -> Mono {
     Mono::new(NOW)
 }
 
-/// Compares with `samples/<name>`; `UPDATE_SAMPLES=1 cargo test` writes the files anew, to be reviewed as a diff.
-#[track_caller]
-pub(crate) fn check_sample(name: &str, actual: &str) {
-    let path = format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("UPDATE_SAMPLES").is_some() {
-        std::fs::write(&path, actual).unwrap_or_else(|error| panic!("{path}: {error}"));
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    assert_eq!(actual, expected, "{path}");
-}
-
-pub(crate) fn object(value: Value) -> Document {
+pub fn object(value: Value) -> Document {
     match value {
         Value::Object(object) => object,
         other => panic!("not an object: {other}"),
@@ -37,7 +26,7 @@ fn wall(text: &str) -> Wall {
     time::instant(text).unwrap_or_else(|| panic!("no timestamp: {text}"))
 }
 
-pub(crate) fn cluster(keys: &[(&str, Value)]) -> Cluster {
+pub fn cluster(keys: &[(&str, Value)]) -> Cluster {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let texts: Vec<(&str, String)> = keys.iter().map(|(key, value)| (*key, text(value))).collect();
     keys::parse_cluster(texts.iter().map(|(key, value)| keys::Entry {
@@ -48,7 +37,7 @@ pub(crate) fn cluster(keys: &[(&str, Value)]) -> Cluster {
     }))
 }
 
-pub(crate) fn three_members() -> Cluster {
+pub fn three_members() -> Cluster {
     let reason = json!({"max_connections": {"old_value": "100", "new_value": "200"}});
     cluster(&[
         ("leader", json!("a")),
@@ -129,7 +118,7 @@ fn report(name: &str, role: Role, facts: PostgresFacts) -> Report {
 }
 
 /// a, whose lease runs for twenty seconds more, with b streaming from it.
-pub(crate) fn leader() -> Report {
+pub fn leader() -> Report {
     let standing = Standing::Primary { timeline: Timeline::new(5).unwrap(), flushed: Lsn::new(67419744) };
     let mut live = live(standing);
     live.replication = vec![WalSender {
@@ -146,7 +135,7 @@ pub(crate) fn leader() -> Report {
 }
 
 /// b, streaming from a.
-pub(crate) fn standby() -> Report {
+pub fn standby() -> Report {
     let standing = Standing::Standby(Box::new(Standby {
         received: Some(Lsn::new(67419744)),
         replayed: Some(Lsn::new(67108864)),

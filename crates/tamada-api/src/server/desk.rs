@@ -1,0 +1,30 @@
+//! What the server needs from the agent.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tamada_model::{Now, Reply, Report, Request};
+use tokio::sync::watch;
+
+use crate::client::Client;
+
+/// An answer to come.
+pub type Asking = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+/// The counter between the server and the agent: reports lie there for reading, requests are handed in.
+pub trait Desk: Clone + Send + Sync + 'static {
+    /// The latest report; never waits.
+    fn report(&self) -> Arc<Report>;
+
+    /// The reports as they come out.
+    fn reports(&self) -> watch::Receiver<Arc<Report>>;
+
+    /// Hands a request to the agent. What it answers goes to the client as it is.
+    fn ask(&self, request: Request) -> Asking;
+
+    fn now(&self) -> Now;
+
+    /// To ask peers whether one of them could take over.
+    fn client(&self) -> Client;
+}
