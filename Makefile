@@ -8,6 +8,9 @@
 .PHONY: help demo test rust
 .DEFAULT_GOAL := help
 
+# The store of the demo.
+export DCS ?= etcd3
+
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 6
 

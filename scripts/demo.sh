@@ -346,6 +346,10 @@ TEXT
 }
 
 demo() {
+  case ${DCS:-etcd3} in
+    etcd3) ;;
+    *) fail "DCS=$DCS: etcd3 is the only store so far." ;;
+  esac
   pg_bin=$(pg_bin)
   [ -n "$pg_bin" ] || fail "No PostgreSQL server programs found; \`make demo\` installs them."
   choose_owner

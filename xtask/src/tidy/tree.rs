@@ -10,15 +10,16 @@ use super::source::Source;
 /// Path from the root, with `/`, to text.
 pub struct Tree(BTreeMap<String, String>);
 
-const FOLDERS: [&str; 3] = ["crates", "xtask", "docs"];
-const KINDS: [&str; 4] = ["rs", "toml", "md", "txt"];
+const FOLDERS: [&str; 4] = ["crates", "xtask", "docs", "scripts"];
+/// A test's certificate or dump is nobody's business here.
+const KINDS: [&str; 5] = ["rs", "toml", "md", "txt", "sh"];
 
 impl Tree {
     pub fn read(root: &Path) -> io::Result<Self> {
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(root)? {
             let path = entry?.path();
-            if path.is_file() {
+            if path.is_file() && (is_read(&path) || path.extension().is_none()) {
                 take(root, &path, &mut files)?;
             }
         }
@@ -72,17 +73,19 @@ fn walk(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) -> io:
         let path = entry?.path();
         if path.is_dir() && !path.ends_with("target") {
             walk(root, &path, files)?;
-        } else if path.is_file() {
+        } else if path.is_file() && is_read(&path) {
             take(root, &path, files)?;
         }
     }
     Ok(())
 }
 
+fn is_read(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| KINDS.iter().any(|known| kind == *known))
+}
+
 fn take(root: &Path, path: &Path, files: &mut BTreeMap<String, String>) -> io::Result<()> {
-    if path.extension().is_some_and(|kind| KINDS.iter().any(|known| kind == *known)) {
-        let inside = path.strip_prefix(root).expect("walked down from the root");
-        files.insert(inside.to_string_lossy().into_owned(), String::from_utf8_lossy(&fs::read(path)?).into_owned());
-    }
+    let inside = path.strip_prefix(root).expect("walked down from the root");
+    files.insert(inside.to_string_lossy().into_owned(), String::from_utf8_lossy(&fs::read(path)?).into_owned());
     Ok(())
 }
