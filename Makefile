@@ -15,11 +15,11 @@ help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 6
 
 demo:
-	@scripts/need.sh compiler rust cluster
+	@scripts/need.sh rust compiler cluster
 	@scripts/demo.sh
 
 test:
-	@scripts/need.sh compiler rust cluster
+	@scripts/need.sh rust compiler cluster
 	@scripts/test.sh
 
 # Rust itself, for this user, from rust-lang.org. Never run by the other two.

@@ -31,6 +31,21 @@ want_etcd() {
   want etcdctl etcd-client
 }
 
+check_rust() {
+  find_cargo
+  if ! have cargo; then
+    fail "Rust is missing (version $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or later is needed).
+\`make rust\` installs it for this user with rustup; https://www.rust-lang.org/tools/install has the other ways.
+Then run this again."
+  fi
+  local part
+  for part in fmt clippy; do
+    if cargo "$part" --version >/dev/null 2>&1; then continue; fi
+    have rustup || fail "\`cargo $part\` is missing: install your Rust distribution's package for it."
+    rustup component add rustfmt clippy
+  done
+}
+
 need() {
   case $1 in
     make) want make make ;;
@@ -40,7 +55,7 @@ need() {
       want curl curl
       if ! [ -e /etc/ssl/certs/ca-certificates.crt ]; then missing+=(ca-certificates); fi
       ;;
-    rust) ;;   # checked at the end
+    rust) check_rust ;;
     cluster)
       want_postgres
       want_etcd
@@ -59,7 +74,19 @@ choose_postgres() {
   if apt-cache show postgresql-15 >/dev/null 2>&1; then say postgresql-15; else say postgresql; fi
 }
 
-apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"; }
+# Hundreds of lines of unpacking tell nobody anything, unless it fails.
+apt_get() {
+  local log
+  log=$(mktemp)
+  if ! as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    say "apt-get $* failed." >&2
+    return 1
+  fi
+  rm -f "$log"
+}
 
 # Both files hold only while we install, so that the machine's owner finds apt as it was.
 quiet_services() {
@@ -101,7 +128,7 @@ install_missing() {
   fi
   say "Installing: ${missing[*]}"
   quiet_services
-  apt_get update
+  apt_get update || say "Going on with the package lists as they are." >&2
   local i
   for i in "${!missing[@]}"; do
     if [ "${missing[$i]}" = postgresql ]; then
@@ -113,21 +140,5 @@ install_missing() {
   if [ "$installs_etcd" = yes ]; then leave_etcd_off; fi
 }
 
-check_rust() {
-  find_cargo
-  if ! have cargo; then
-    fail "Rust is missing (version $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or later is needed).
-\`make rust\` installs it for this user with rustup; https://www.rust-lang.org/tools/install has the other ways.
-Then run this again."
-  fi
-  local part
-  for part in fmt clippy; do
-    if cargo "$part" --version >/dev/null 2>&1; then continue; fi
-    have rustup || fail "\`cargo $part\` is missing: install your Rust distribution's package for it."
-    rustup component add rustfmt clippy
-  done
-}
-
 for what in "$@"; do need "$what"; done
 if [ ${#missing[@]} -gt 0 ]; then install_missing; fi
-for what in "$@"; do if [ "$what" = rust ]; then check_rust; fi; done
