@@ -1,0 +1,195 @@
+//! What every command works with: the console, the configuration, the store, the members' REST APIs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Method;
+use serde_json::Value;
+use tamada_api::client::{Call, CallError, Client, Heard};
+use tamada_dcs::{Freshness, Store, StoreError, Written};
+use tamada_model::{Cluster, Member};
+use tamada_wire::json;
+use tokio::time::{Instant, sleep_until};
+
+use crate::cli::{GROUP, Given};
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::members::NamedCluster;
+use crate::setup::Setup;
+use crate::surroundings::Surroundings;
+
+/// One reading or writing of the store.
+const STORE_CALL: Duration = Duration::from_secs(5);
+/// How long an unreachable store is tried in all. The original tries for ever; a person at a terminal wants to know,
+/// and a script wants an exit code. Long enough for a store that elects a leader.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+
+pub struct Tool {
+    /// How we were called: `tamadactl`, `patronictl`, `tamada ctl`.
+    pub prog: String,
+    pub console: Console,
+    pub surroundings: Surroundings,
+    setup: Setup,
+    client: Option<Client>,
+    stores: BTreeMap<(String, Option<i64>), Arc<dyn Store>>,
+}
+
+impl Tool {
+    pub fn new(prog: &str, console: Console, surroundings: Surroundings, setup: Setup) -> Self {
+        Self { prog: prog.to_owned(), console, surroundings, setup, client: None, stores: BTreeMap::new() }
+    }
+
+    /// What we start for the operator gets no password that was meant for us.
+    pub fn hide_secrets(&self, command: &mut tokio::process::Command) {
+        for name in self.surroundings.configuration().recognised() {
+            command.env_remove(name);
+        }
+    }
+
+    /// The cluster named on the command line, else the configured scope.
+    pub fn scope(&self, named: Option<&str>) -> Result<String, Failure> {
+        let scope = named.map(str::to_owned).or_else(|| self.setup.scope());
+        scope.ok_or_else(|| {
+            Failure::command("No cluster name was provided, and the configuration has no scope. Name the cluster")
+        })
+    }
+
+    pub fn configured_scope(&self) -> Option<String> {
+        self.setup.scope()
+    }
+
+    /// `--group` as given. With Citus configured one must be given: a tree of all groups at once is not read yet.
+    pub fn group(&self, given: &Given) -> Result<Option<i64>, Failure> {
+        match given.integer(&GROUP) {
+            Some(group) => Ok(Some(group)),
+            None if self.setup.citus_group().is_some() => {
+                Err(Failure::command("For Citus clusters the --group must me specified"))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// `--group`, by default the configured one.
+    pub fn group_or_own(&self, given: &Given) -> Option<i64> {
+        given.integer(&GROUP).or(self.setup.citus_group())
+    }
+
+    fn store(&mut self, scope: &str, group: Option<i64>) -> Result<Arc<dyn Store>, Failure> {
+        let key = (scope.to_owned(), group);
+        if let Some(store) = self.stores.get(&key) {
+            return Ok(store.clone());
+        }
+        let store = self.setup.open(scope, group)?;
+        self.stores.insert(key, store.clone());
+        Ok(store)
+    }
+
+    /// The cluster's keys as they are now.
+    pub async fn read(&mut self, scope: &str, group: Option<i64>) -> Result<NamedCluster, Failure> {
+        let store = self.store(scope, group)?;
+        let cluster = self.read_patiently(&*store).await?;
+        if self.client.is_none() {
+            self.client = Some(Client::new(&self.setup.ctl()?));
+        }
+        Ok(NamedCluster { scope: scope.to_owned(), group, cluster })
+    }
+
+    pub async fn read_again(&mut self, named: &NamedCluster) -> Result<NamedCluster, Failure> {
+        self.read(&named.scope, named.group).await
+    }
+
+    /// An unreachable store is told once and tried again for a while.
+    async fn read_patiently(&mut self, store: &dyn Store) -> Result<Cluster, Failure> {
+        let give_up = Instant::now() + STORE_PATIENCE;
+        let mut told = false;
+        loop {
+            let next_try = Instant::now() + STORE_PAUSE;
+            let reason = match store.read(Freshness::Linearizable, STORE_CALL).await {
+                Ok(cluster) => return Ok(cluster),
+                Err(StoreError::Refused(reason)) => return Err(refused(&reason)),
+                Err(StoreError::Unreachable(reason)) => reason,
+            };
+            if next_try >= give_up {
+                return Err(unreachable(&reason));
+            }
+            if !told {
+                let patience = STORE_PATIENCE.as_secs();
+                self.console
+                    .warn(format_args!("The configuration store is unreachable ({reason}), trying for {patience} s"));
+                told = true;
+            }
+            sleep_until(next_try).await;
+        }
+    }
+
+    /// One write to the store of this cluster.
+    pub async fn write<F>(&mut self, named: &NamedCluster, write: F) -> Result<Written, Failure>
+    where
+        F: for<'s> FnOnce(&'s dyn Store, Duration) -> tamada_dcs::Answer<'s, Written>,
+    {
+        let store = self.store(&named.scope, named.group)?;
+        Ok(write(&*store, STORE_CALL).await)
+    }
+
+    /// Sends a request to the member's REST API.
+    pub async fn call(&self, member: &Member, request: Request<'_>) -> Result<Heard, CallError> {
+        let url = member.api_url.as_deref().and_then(|url| endpoint(url, request.path));
+        let url = url.ok_or_else(|| CallError::Impossible("the member has no usable api_url".to_owned()))?;
+        let body = request.body.map(json::spaced);
+        let client = self.client.as_ref().ok_or_else(|| CallError::Impossible("no cluster was read yet".to_owned()))?;
+        client.send(Call { method: request.method, url, body }, request.within).await
+    }
+}
+
+/// What a member is asked for.
+pub struct Request<'a> {
+    pub method: Method,
+    /// `/restart`
+    pub path: &'a str,
+    pub body: Option<&'a Value>,
+    pub within: Duration,
+}
+
+/// Scheme and host of the member's API with another path.
+fn endpoint(api_url: &str, path: &str) -> Option<String> {
+    let (scheme, rest) = api_url.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())?;
+    Some(format!("{scheme}://{host}{path}"))
+}
+
+/// A write that must have succeeded for the command to go on.
+pub fn must_be_done(written: Written, what: &str) -> Result<(), Failure> {
+    match written {
+        Written::Done(_) => Ok(()),
+        Written::Beaten => Err(Failure::Command(format!("{what} failed: somebody else changed it meanwhile"))),
+        Written::Unclear(reason) => {
+            Err(Failure::Command(format!("{what}: it is not known whether it was done ({reason})")))
+        }
+        Written::Failed(StoreError::Unreachable(reason)) => Err(unreachable(&reason)),
+        Written::Failed(StoreError::Refused(reason)) => Err(refused(&reason)),
+    }
+}
+
+fn unreachable(reason: &str) -> Failure {
+    Failure::Command(format!("The configuration store cannot be reached: {reason}"))
+}
+
+fn refused(reason: &str) -> Failure {
+    Failure::Command(format!("The configuration store refuses to serve us: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_keep_scheme_and_host() {
+        let url = |api_url| endpoint(api_url, "/restart");
+        assert_eq!(url("https://[::1]:8008/patroni").as_deref(), Some("https://[::1]:8008/restart"));
+        assert_eq!(url("http://h:8008").as_deref(), Some("http://h:8008/restart"));
+        assert_eq!(url("http:///patroni"), None);
+        assert_eq!(url("nonsense"), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! Who replicates from whom, as a tree.
+//!
+//! The root is the leader; a replica hangs under its `replicatefrom` member if that is a replica of this cluster, else
+//! under the leader. Members that replicate from each other in a circle hang nowhere and are not shown (ctl.md 2.1).
+
+/// Where one member belongs.
+pub struct Place<'a> {
+    pub name: &'a str,
+    pub is_leader: bool,
+    pub parent: Option<&'a str>,
+}
+
+/// Puts `members` into tree order and returns what stands before each name. Members in a circle are dropped.
+pub fn arrange<'a, M: Copy>(members: &mut Vec<M>, place: impl Fn(&M) -> Place<'a>) -> Vec<String> {
+    let places: Vec<Place> = members.iter().map(place).collect();
+    let mut order: Vec<(usize, usize)> = Vec::new();
+    for (at, member) in places.iter().enumerate() {
+        if member.is_leader {
+            order.push((at, 0));
+        }
+    }
+    hang_below(&places, None, 1, &mut order);
+    *members = order.iter().map(|(at, _)| members[*at]).collect();
+    order.iter().map(|(_, depth)| mark(*depth)).collect()
+}
+
+/// Children of `parent`, each followed by its own children; of the leader for `None`.
+fn hang_below(places: &[Place], parent: Option<&str>, depth: usize, order: &mut Vec<(usize, usize)>) {
+    for (at, member) in places.iter().enumerate() {
+        if !member.is_leader && upstream(places, member) == parent {
+            order.push((at, depth));
+            hang_below(places, Some(member.name), depth + 1, order);
+        }
+    }
+}
+
+fn upstream<'a>(places: &[Place<'a>], member: &Place<'a>) -> Option<&'a str> {
+    member.parent.filter(|parent| places.iter().any(|other| other.name == *parent && !other.is_leader))
+}
+
+fn mark(depth: usize) -> String {
+    match depth {
+        0 => String::new(),
+        below => format!("{}+ ", "  ".repeat(below - 1)),
+    }
+}
