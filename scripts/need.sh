@@ -26,7 +26,6 @@ want_postgres() {
 }
 
 want_etcd() {
-  # `etcd` may live in /usr/sbin or /usr/local/bin; asking PATH covers them all.
   if ! have etcd; then missing+=(etcd-server); installs_etcd=yes; fi
   want etcdctl etcd-client
 }

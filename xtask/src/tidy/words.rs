@@ -20,6 +20,8 @@ const NOTES: &[(&str, &str)] =
 /// In the product, outside of a file named `clock.rs`.
 const CLOCKS: &[&str] = &["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now", "clock_gettime"];
 
+const CLOCK: &str = "clocks are read in `clock.rs` only: take the time, or a deadline, from there";
+
 pub fn check(tree: &Tree) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for source in tree.sources("crates/") {
@@ -30,7 +32,7 @@ pub fn check(tree: &Tree) -> Vec<Complaint> {
         UNFINISHED.iter().for_each(|(word, why)| complain(&source.code, word, why));
         NOTES.iter().for_each(|(word, why)| complain(source.text, word, why));
         if !source.path.ends_with("/clock.rs") {
-            CLOCKS.iter().for_each(|word| complain(&source.product, word, "clocks are read in `clock.rs` only"));
+            CLOCKS.iter().for_each(|word| complain(&source.product, word, CLOCK));
         }
     }
     complaints
