@@ -2,6 +2,8 @@
 //! PostgreSQL, nor about who should lead.
 
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod etcd;
 pub mod port;
 mod text;

@@ -1,0 +1,1 @@
+//! Nothing: the manifests beside this file are read, not built.

@@ -1,0 +1,79 @@
+//! The conformance suite on every version of etcd.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tamada_dcs::conformance::{Bench, CHECKS};
+use tamada_dcs::{Answer, Store};
+
+use crate::admin::{self, Revoke};
+use crate::server::{self, Server};
+use crate::support::open;
+
+struct Etcd {
+    server: Server,
+    begun: Instant,
+}
+
+impl Bench for Etcd {
+    fn open(&self, scope: &str, member: &str, ttl: Duration) -> Arc<dyn Store> {
+        open(&self.server.config(), scope, member, ttl)
+    }
+
+    fn shortest_ttl(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    /// etcd looks for expired leases twice a second and revokes them through its log; the machine may be busy.
+    fn late_by(&self) -> Duration {
+        Duration::from_secs(3)
+    }
+
+    fn pass(&self, time: Duration) -> Answer<'_, ()> {
+        Box::pin(tokio::time::sleep(time))
+    }
+
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn end_session(&self, session: &str) -> Answer<'_, ()> {
+        let id = session.parse().expect("a lease id");
+        Box::pin(async move { drop(admin::ask(self.server.plan.port, Revoke { id }).await) })
+    }
+}
+
+async fn conforms(binary: PathBuf) {
+    let bench = Arc::new(Etcd { server: Server::alone(binary).await, begun: Instant::now() });
+    let running: Vec<_> = CHECKS.iter().map(|check| (check.name, tokio::spawn(check.run(bench.clone())))).collect();
+    let mut broken = Vec::new();
+    for (name, check) in running {
+        match check.await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => broken.push(format!("{name}: {why}")),
+            Err(panic) => broken.push(format!("{name}: {panic}")),
+        }
+    }
+    assert!(broken.is_empty(), "{} of {} checks failed:\n{}", broken.len(), CHECKS.len(), broken.join("\n"));
+}
+
+#[tokio::test]
+async fn etcd_3_4_conforms() {
+    conforms(server::debians()).await;
+}
+
+#[tokio::test]
+async fn etcd_3_5_conforms() {
+    conforms(server::of_version("3.5")).await;
+}
+
+#[tokio::test]
+async fn etcd_3_6_conforms() {
+    conforms(server::of_version("3.6")).await;
+}
+
+#[tokio::test]
+async fn etcd_3_7_conforms() {
+    conforms(server::newest()).await;
+}

@@ -1,0 +1,13 @@
+//! The stores against real servers: the conformance suite on every version of etcd, then its troubles one by one.
+
+mod admin;
+mod auth;
+mod conformance;
+mod frozen;
+mod nodes;
+mod proxy;
+mod server;
+mod support;
+mod tls;
+mod unclear;
+mod watch;
