@@ -1,0 +1,185 @@
+//! A long action runs (ha-loop.md 16.1–16.5). The lock is kept meanwhile; what must not go on without the lock is
+//! stopped.
+
+use std::sync::Arc;
+
+use tamada_model::{Cluster, FailoverKind, Job, StopMode};
+
+use crate::decision::{Decision, Note, Reason, Step, Verdict};
+use crate::lease::Standing;
+use crate::memory::StepDownMode;
+use crate::plan::WriteOutcome;
+use crate::situation::Work;
+use crate::switchover::{Possible, Wanted, possible};
+use crate::view::View;
+
+pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, work: Work<'_>) -> Step {
+    if matches_stop(work.job) {
+        return stopping(view, Some(cluster), Some(work));
+    }
+    if !view.has_lock() {
+        return without_lock(view, cluster, work);
+    }
+    if let Some(step) = renew(view) {
+        return match step {
+            Renewal::Ask(step) => step,
+            Renewal::Lost => without_lock(view, cluster, work),
+            Renewal::Unclear(because) => super::dark::decide(view, &because, Some(work)),
+        };
+    }
+    with_lock(view, cluster, work)
+}
+
+fn matches_stop(job: &Job) -> bool {
+    match job {
+        Job::Stop(_) => true,
+        Job::Bootstrap
+        | Job::PostBootstrap
+        | Job::Clone { .. }
+        | Job::Reinitialize { .. }
+        | Job::StartPrimary { .. }
+        | Job::StartStandby { .. }
+        | Job::ChangeUpstream { .. }
+        | Job::Restart { .. }
+        | Job::Promote { .. }
+        | Job::CrashRecovery
+        | Job::Rewind { .. }
+        | Job::AbandonBootstrap
+        | Job::RemoveData => false,
+    }
+}
+
+/// What stands between us and acting as the lock's holder.
+pub enum Renewal {
+    Ask(Step),
+    /// The store says the lock is not ours.
+    Lost,
+    /// It cannot be told, and too little of the lease is left to act on it.
+    Unclear(String),
+}
+
+/// `None`: our lease runs and needs no renewal now. The three outcomes of a renewal are never merged (9.3).
+pub fn renew(view: &View<'_>) -> Option<Renewal> {
+    let standing = view.memory.lease.map(|lease| lease.standing(view.now.mono, view.settings));
+    match (&view.seen.asked.renewal, standing) {
+        (Some(WriteOutcome::Beaten), _) => Some(Renewal::Lost),
+        (Some(WriteOutcome::Unclear(because) | WriteOutcome::Failed(because)), _) => {
+            Some(Renewal::Unclear(because.clone()))
+        }
+        (Some(WriteOutcome::Done), _) | (None, Some(Standing::Held)) => None,
+        (None, None | Some(Standing::Due | Standing::Ending | Standing::Gone)) => {
+            Some(Renewal::Ask(Decision::new(Verdict::Renew, Reason::LeaseDue).into()))
+        }
+    }
+}
+
+fn with_lock(view: &View<'_>, cluster: &Cluster, work: Work<'_>) -> Step {
+    let elapsed = view.now.mono.since(work.since);
+    if *work.job == Job::CrashRecovery && elapsed >= view.settings.primary_start_timeout {
+        let wanted = Wanted { candidate: None, must_have: None, kind: FailoverKind::ManualFailover };
+        match possible(view, cluster, wanted) {
+            Possible::Ask(fact) => return Step::ask(fact),
+            Possible::Yes(notes) => {
+                let verdict = Verdict::CancelAndStepDown(StepDownMode::Immediate);
+                return Decision::new(verdict, Reason::CrashRecoveryTooLong)
+                    .note(Note::info("Demoting self because crash recovery is taking too long"))
+                    .notes(notes)
+                    .into();
+            }
+            Possible::No(_) => {}
+        }
+    }
+    Decision::stay(Reason::LockRenewedDuring { action: work.job.text() }).into()
+}
+
+fn without_lock(view: &View<'_>, cluster: &Cluster, work: Work<'_>) -> Step {
+    let action = work.job.text();
+    if view.memory.bootstrap.is_some() || view.settings.pause {
+        return Decision::stay(Reason::ActionInProgress { action }).into();
+    }
+    let step_down = Verdict::CancelAndStepDown(StepDownMode::ImmediateNoLock);
+    match work.job {
+        Job::Promote { .. } => Decision::new(step_down, Reason::LostLeaderBeforePromote).into(),
+        Job::StartPrimary { .. } | Job::Restart { .. } if view.role().is_primary() => {
+            let note = Note::info(format!("Demoting primary during {action}"));
+            Decision::new(step_down, Reason::LostLockDuring { action }).note(note).into()
+        }
+        Job::StartPrimary { .. }
+        | Job::Restart { .. }
+        | Job::Bootstrap
+        | Job::PostBootstrap
+        | Job::Clone { .. }
+        | Job::Reinitialize { .. }
+        | Job::StartStandby { .. }
+        | Job::ChangeUpstream { .. }
+        | Job::CrashRecovery
+        | Job::Rewind { .. }
+        | Job::Stop(_)
+        | Job::AbandonBootstrap
+        | Job::RemoveData => {
+            let decision = Decision::stay(Reason::ActionInProgress { action });
+            if cluster.is_unlocked() {
+                decision.note(Note::info("not healthy enough for leader race")).into()
+            } else {
+                decision.into()
+            }
+        }
+    }
+}
+
+/// A stop is under way. The key is kept while PostgreSQL may still need it, and given away as soon as pg_control says
+/// "shut down" and a successor proves that it has the shutdown checkpoint (15.3): a slow archiver does not prolong the
+/// outage then.
+pub fn stopping(view: &View<'_>, cluster: Option<&Arc<Cluster>>, work: Option<Work<'_>>) -> Step {
+    let action = work.map(|work| work.job.text()).unwrap_or_default();
+    let (Some(cluster), Some(step_down)) = (cluster, &view.memory.step_down) else {
+        return Decision::stay(Reason::ActionInProgress { action }).into();
+    };
+    let holds = view.has_lock() && view.memory.lease.is_some() && step_down.released_at.is_none();
+    if !holds {
+        return harder(view, work).unwrap_or_else(|| Decision::stay(Reason::ActionInProgress { action }).into());
+    }
+    match renew(view) {
+        Some(Renewal::Ask(step)) => return step,
+        Some(Renewal::Lost | Renewal::Unclear(_)) => {
+            return harder(view, work).unwrap_or_else(|| Decision::stay(Reason::ActionInProgress { action }).into());
+        }
+        None => {}
+    }
+    let position = work.and_then(|work| work.shut_down).filter(|_| step_down.mode.releases_key());
+    let Some(position) = position else {
+        return Decision::stay(Reason::LockRenewedDuring { action }).into();
+    };
+    let wanted = Wanted { candidate: None, must_have: Some(position.checkpoint), kind: FailoverKind::Switchover };
+    match possible(view, cluster, wanted) {
+        Possible::Ask(fact) => Step::ask(fact),
+        Possible::Yes(_) => Decision::new(Verdict::Release(Some(position.publish)), Reason::ReleasingKey).into(),
+        Possible::No(notes) => Decision::stay(Reason::LockRenewedDuring { action }).notes(notes).into(),
+    }
+}
+
+/// The lock is gone while a gentle stop still runs and PostgreSQL may still be writable: stop at once.
+fn harder(view: &View<'_>, work: Option<Work<'_>>) -> Option<Step> {
+    let gentle = work.is_some_and(|work| match work.job {
+        Job::Stop(stop) => stop.mode == StopMode::Fast && work.shut_down.is_none(),
+        Job::Bootstrap
+        | Job::PostBootstrap
+        | Job::Clone { .. }
+        | Job::Reinitialize { .. }
+        | Job::StartPrimary { .. }
+        | Job::StartStandby { .. }
+        | Job::ChangeUpstream { .. }
+        | Job::Restart { .. }
+        | Job::Promote { .. }
+        | Job::CrashRecovery
+        | Job::Rewind { .. }
+        | Job::AbandonBootstrap
+        | Job::RemoveData => false,
+    });
+    let released = view.memory.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some());
+    let led = view.role().is_primary();
+    (gentle && led && !released && view.memory.lease_runs(view.now.mono).is_none()).then(|| {
+        let verdict = Verdict::CancelAndStepDown(StepDownMode::ImmediateNoLock);
+        Decision::new(verdict, Reason::LostLockDuring { action: "demotion".into() }).into()
+    })
+}

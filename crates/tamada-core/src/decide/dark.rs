@@ -1,0 +1,82 @@
+//! The store cannot be read (ha-loop.md 17). A standby waits. A primary keeps its writes for as long as its lease still
+//! leaves the time to stop, then stops: somebody else may lead from the lease's end on.
+
+use std::time::Duration;
+
+use tamada_model::{Job, Role, Upstream};
+
+use crate::decision::{Decision, Note, Reason, Step, Verdict};
+use crate::lease::Standing;
+use crate::memory::{Mark, StepDownMode};
+use crate::situation::Work;
+use crate::view::View;
+
+pub fn decide(view: &View<'_>, because: &str, busy: Option<Work<'_>>) -> Step {
+    let dark = Reason::StoreDark { because: because.to_owned() };
+    if let Some(work) = busy {
+        return busy_in_the_dark(view, because, work);
+    }
+    if view.settings.pause {
+        return Decision::stay(dark).into();
+    }
+    if !view.is_running() {
+        return down_in_the_dark(view, dark);
+    }
+    if !view.is_primary() {
+        return Decision::stay(dark).into();
+    }
+    match patience(view) {
+        Some(patience) => Decision::stay(Reason::StoreDarkAndLeading { because: because.to_owned(), patience }).into(),
+        None => give_up(because),
+    }
+}
+
+/// How long a primary may still hope; `None` when it must stop.
+pub fn patience(view: &View<'_>) -> Option<Duration> {
+    let lease = view.memory.lease?;
+    match lease.standing(view.now.mono, view.settings) {
+        Standing::Held | Standing::Due => Some(view.now.mono.until(lease.give_up_at(view.settings.retry_timeout))),
+        Standing::Ending | Standing::Gone => None,
+    }
+}
+
+pub fn give_up(because: &str) -> Step {
+    Decision::new(Verdict::StepDown(StepDownMode::Offline), Reason::StoreDarkForTooLong { because: because.to_owned() })
+        .note(Note::info("demoting self because DCS is not accessible and I was a leader"))
+        .into()
+}
+
+/// A long action goes on; but a promotion, or a start as primary, must not outlive the lease.
+fn busy_in_the_dark(view: &View<'_>, because: &str, work: Work<'_>) -> Step {
+    let makes_primary = match work.job {
+        Job::Promote { .. } | Job::StartPrimary { .. } => true,
+        Job::Restart { .. } => view.role().is_primary(),
+        Job::Bootstrap
+        | Job::PostBootstrap
+        | Job::Clone { .. }
+        | Job::Reinitialize { .. }
+        | Job::StartStandby { .. }
+        | Job::ChangeUpstream { .. }
+        | Job::CrashRecovery
+        | Job::Rewind { .. }
+        | Job::Stop(_)
+        | Job::AbandonBootstrap
+        | Job::RemoveData => false,
+    };
+    if makes_primary && !view.settings.pause && patience(view).is_none() {
+        let reason = Reason::StoreDarkForTooLong { because: because.to_owned() };
+        return Decision::new(Verdict::CancelAndStepDown(StepDownMode::Offline), reason).into();
+    }
+    Decision::stay(Reason::StoreDark { because: because.to_owned() }).into()
+}
+
+/// We stopped because the store was away; readers get their data back before it returns (15.1 offline).
+fn down_in_the_dark(view: &View<'_>, dark: Reason) -> Step {
+    let can_start =
+        view.memory.restart_in_the_dark && view.present().is_some_and(|present| present.system_id.is_some());
+    if !can_start {
+        return Decision::stay(dark).into();
+    }
+    let job = Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout: None };
+    Decision::run(job, Reason::StoreDarkRestartingReadOnly).mark(Mark::StartedInTheDark).mark(Mark::SteppedDown).into()
+}

@@ -1,0 +1,169 @@
+//! PostgreSQL does not run (ha-loop.md 8). Who holds the lock decides how it comes back: a crashed leader restarts as it
+//! was, anybody else as a standby, after a look whether its data still fits.
+
+use std::sync::Arc;
+
+use tamada_model::{Cluster, Control, FailoverKind, Job, PgMajor, Present, Role, Upstream};
+
+use crate::decision::{Chore, Decision, Note, Reason, Step, Verdict};
+use crate::memory::{Mark, Rewind, StepDownMode};
+use crate::switchover::{Possible, Wanted, possible};
+use crate::upstream;
+use crate::view::View;
+
+use super::busy::{Renewal, renew};
+use super::following::diverged;
+
+pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, present: &Present) -> Step {
+    if view.settings.pause {
+        return paused(view, cluster, present);
+    }
+    if view.memory.recovering && !view.memory.rewind.is_open() {
+        return start_failed(view);
+    }
+    if view.has_lock() {
+        match renew(view) {
+            Some(Renewal::Ask(step)) => return step,
+            Some(Renewal::Unclear(because)) => {
+                return Decision::stay(Reason::StoreDark { because }).into();
+            }
+            // Another's now: come back as its standby.
+            Some(Renewal::Lost) => {}
+            None => return with_lock(view, cluster, present),
+        }
+    }
+    as_standby(view, cluster, present)
+}
+
+/// 18: a stopped PostgreSQL stays down, except after a switchover that needs a rewind.
+fn paused(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
+    if view.has_lock() {
+        return Decision::new(Verdict::Release(None), Reason::NotRunningWhilePaused { had_lock: true }).into();
+    }
+    let rewind = view.memory.rewind;
+    let to_be_rewound = rewind == Rewind::Done || (rewind.is_open() && rewind_allowed(view));
+    if to_be_rewound { as_standby(view, cluster, present) } else { not_running() }
+}
+
+fn not_running() -> Step {
+    Decision::stay(Reason::NotRunningWhilePaused { had_lock: false }).into()
+}
+
+/// 8.12: what we started is not there.
+fn start_failed(view: &View<'_>) -> Step {
+    let had_lock = view.has_lock() && view.memory.lease.is_some();
+    let because = Reason::StartFailed { had_lock };
+    if !had_lock {
+        return Decision::stay(because).mark(Mark::OutcomeJudged).into();
+    }
+    let decision = Decision::new(Verdict::Release(None), because).mark(Mark::OutcomeJudged);
+    match view.role() {
+        Role::Primary | Role::StandbyLeader => {
+            decision.chore(Chore::SetRole(Role::Demoted)).chore(Chore::FireRoleChange(Role::Demoted)).into()
+        }
+        Role::Replica | Role::Promoted | Role::Demoted | Role::Uninitialized => decision.into(),
+    }
+}
+
+/// 8.1, 8.4, 8.8: the lock is ours and freshly renewed.
+fn with_lock(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
+    let timeout = view.settings.primary_start_timeout;
+    if timeout.is_zero() {
+        let wanted = Wanted { candidate: None, must_have: None, kind: FailoverKind::ManualFailover };
+        match possible(view, cluster, wanted) {
+            Possible::Ask(fact) => return Step::ask(fact),
+            Possible::Yes(notes) => {
+                return Decision::new(Verdict::StepDown(StepDownMode::Immediate), Reason::FailingOverAfterCrash)
+                    .note(Note::info("Primary crashed. Failing over."))
+                    .notes(notes)
+                    .into();
+            }
+            Possible::No(_) => {}
+        }
+    }
+    if !timeout.is_zero() && may_restart_as_primary(view, present) {
+        return Decision::run(Job::StartPrimary { timeout }, Reason::StartingPrimaryAfterFailure)
+            .mark(Mark::Recovering)
+            .mark(Mark::StartTimeout(Some(timeout)))
+            .notes(control_note(present))
+            .into();
+    }
+    // A dirty former primary is started in recovery as it is and promoted: its own WAL is the cluster's newest. The
+    // single-user run that the original puts before this only costs time.
+    let job = Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout: None };
+    Decision::run(job, Reason::StartingReadOnlyWithLock)
+        .mark(Mark::Rewind(Rewind::Unsuspected))
+        .mark(Mark::Recovering)
+        .notes(control_note(present))
+        .into()
+}
+
+/// 8.4: the same instance, crashed under our eyes, nothing in between.
+fn may_restart_as_primary(view: &View<'_>, present: &Present) -> bool {
+    let state_fits = present.control.as_ref().is_some_and(|control| {
+        control.state.is_dirty_primary() || control.state == tamada_model::ControlState::ShutDown
+    });
+    state_fits && view.memory.crashed && view.role() == Role::Primary && !present.recovery_configured
+}
+
+/// 8.9: not ours to lead. First find out whether the data fits, then start following.
+fn as_standby(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
+    if view.has_unfinished_rewind() {
+        return diverged(view, cluster).unwrap_or_else(|| waiting_for_rewind_source(view, cluster));
+    }
+    if let Some(step) = crash_recovery(view, cluster, present) {
+        return step;
+    }
+    let suspected = !view.memory.rewind.was_run() && view.memory.rewind == Rewind::Unsuspected;
+    if suspected && rewind_allowed(view) && upstream::leader(view, cluster).is_some() {
+        return super::following::suspect(view, cluster).unwrap_or_else(|| start(view, cluster, present));
+    }
+    match super::following::divergence(view, cluster) {
+        Some(step) => step,
+        None => start(view, cluster, present),
+    }
+}
+
+fn waiting_for_rewind_source(view: &View<'_>, cluster: &Cluster) -> Step {
+    let because = match cluster.leader_name() {
+        Some(leader) if *leader != view.me.name => format!("a pg_rewind was cut short; waiting for {leader}"),
+        Some(_) | None => "a pg_rewind was cut short; waiting for a leader to rewind or clone from".to_owned(),
+    };
+    Decision::stay(Reason::DivergenceUnclear { because }).into()
+}
+
+fn start(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
+    let job = Job::StartStandby { upstream: upstream::wanted(view, cluster), role: Role::Replica, timeout: None };
+    Decision::run(job, Reason::StartingAsSecondary).mark(Mark::Recovering).notes(control_note(present)).into()
+}
+
+/// 8.6: a primary that did not end cleanly is brought to a clean end in single-user mode, once per episode, where that
+/// is the precondition of a rewind, or nobody leads.
+fn crash_recovery(view: &View<'_>, cluster: &Cluster, present: &Present) -> Option<Step> {
+    let dirty = present.control.as_ref().is_some_and(|control| control.state.is_dirty_primary());
+    if !dirty || view.memory.crash_recovery_tried {
+        return None;
+    }
+    if present.backup_label && present.major >= Some(PgMajor::of(15)) {
+        return None;
+    }
+    let useful = cluster.is_unlocked() || view.postgres().can_rewind;
+    useful.then(|| {
+        Decision::run(Job::CrashRecovery, Reason::CrashRecovery)
+            .mark(Mark::CrashRecoveryTried)
+            .notes(control_note(present))
+            .into()
+    })
+}
+
+/// 23.1: rewinding, or removing the data instead, is allowed and possible.
+pub fn rewind_allowed(view: &View<'_>) -> bool {
+    view.postgres().can_rewind || view.settings.remove_data_directory_on_diverged_timelines
+}
+
+/// 8.3: the whole pg_controldata output, for whoever reads the log at night.
+fn control_note(present: &Present) -> Option<Note> {
+    let control: &Control = present.control.as_ref()?;
+    let lines: Vec<String> = control.lines.iter().map(|(key, value)| format!("  {key}: {value}")).collect();
+    Some(Note::info(format!("pg_controldata:\n{}", lines.join("\n"))))
+}

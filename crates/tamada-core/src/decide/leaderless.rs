@@ -1,0 +1,113 @@
+//! Nobody holds the lock (ha-loop.md 12). Whoever may lead takes it; a primary that may not stops; a standby that may
+//! not keeps its present upstream until a winner is known.
+//!
+//! The original removes `primary_conninfo` from a loser at once and sets it again when the winner is seen. We leave it:
+//! the old primary has stopped by the time its lock is free, and a needless restart (before 13) delays the rejoin.
+
+use std::sync::Arc;
+
+use tamada_model::{Cluster, Role};
+
+use crate::decision::{Chore, Decision, Leave, Note, Reason, Step, Unfit, Verdict};
+use crate::memory::{Mark, StepDownMode};
+use crate::race::{Candidacy, backoff, candidacy};
+use crate::view::View;
+
+pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
+    if let Some(step) = unclaimed(view, cluster) {
+        return step;
+    }
+    if let Some(seconds) = backoff(view, cluster) {
+        return Decision::stay(Reason::RaceBackoff { seconds }).mark(Mark::RaceOpened).into();
+    }
+    match candidacy(view, cluster) {
+        Candidacy::Ask(fact) => Step::ask(fact),
+        Candidacy::Fit(notes) => Decision::new(Verdict::Acquire, Reason::LockIsFree).notes(notes).into(),
+        Candidacy::Unfit(because, notes) => unfit(view, because, notes),
+    }
+}
+
+/// 6.5: there is data here and the cluster has no identity yet. A primary gives it ours; a replica must not, because
+/// nobody knows of what.
+fn unclaimed(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
+    if cluster.initialize.system_id().is_some() || view.settings.pause || view.postgres().callback_called {
+        return None;
+    }
+    let id = view.system_id()?;
+    let is_standby = view.live().is_some_and(|live| !live.is_primary());
+    if is_standby && !view.memory.recovering {
+        return Some(
+            Decision::new(Verdict::Leave(Leave::Refusing), Reason::ReplicaInUninitializedCluster)
+                .mark(Mark::JoinAborted)
+                .note(Note::error("No initialize key in DCS and PostgreSQL is running as replica, aborting start"))
+                .note(Note::error("Please first start Patroni on the node running as primary"))
+                .into(),
+        );
+    }
+    let over_existing = cluster.initialize != tamada_model::Initialize::Absent;
+    Some(Decision::new(Verdict::ClaimInitialize { id, over_existing }, Reason::ClaimingInitialize).into())
+}
+
+fn unfit(view: &View<'_>, because: Unfit, notes: Vec<Note>) -> Step {
+    let was_primary = view.is_primary();
+    if view.settings.pause {
+        return paused(view, was_primary, notes);
+    }
+    let reason = match because {
+        Unfit::NoFailover => Reason::NotAllowedToPromote { was_primary },
+        because => Reason::NotHealthiest { was_primary, because },
+    };
+    if was_primary {
+        let verdict = Verdict::StepDown(StepDownMode::ImmediateNoLock);
+        return Decision::new(verdict, reason).mark(Mark::RaceOpened).notes(notes).into();
+    }
+    // The winner may be behind us (a named candidate, or because we may not lead): look before following it.
+    let suspicious = match &reason {
+        Reason::NotAllowedToPromote { .. } => true,
+        Reason::NotHealthiest { because, .. } => waits_for_named(because),
+        _ => false,
+    };
+    let mut decision = Decision::stay(reason).mark(Mark::RaceOpened).notes(notes);
+    if suspicious && super::down::rewind_allowed(view) {
+        decision = decision.mark(Mark::SuspectDivergence);
+    }
+    if !view.postgres().callback_called && view.live().is_some() {
+        decision = decision.chore(Chore::FireOnStart);
+    }
+    decision.into()
+}
+
+fn waits_for_named(because: &Unfit) -> bool {
+    match because {
+        Unfit::CandidateIsAnother { .. } => true,
+        Unfit::PromotionRefusedLately { .. }
+        | Unfit::Starting
+        | Unfit::ForeignSystemId
+        | Unfit::TimelineBehindCluster { .. }
+        | Unfit::Paused
+        | Unfit::NoFailover
+        | Unfit::NotInFailsafe
+        | Unfit::WatchdogUnusable
+        | Unfit::LagsBehindLeader { .. }
+        | Unfit::PositionUnknown
+        | Unfit::TimelineUnknown
+        | Unfit::PrimaryAlive { .. }
+        | Unfit::OutrankedByPosition { .. }
+        | Unfit::OutrankedByPriority { .. }
+        | Unfit::OldLeaderOfSwitchover { .. }
+        | Unfit::BehindPublishedPosition { .. } => false,
+    }
+}
+
+/// 11.4: in pause nothing is stopped and nobody is followed anew.
+fn paused(view: &View<'_>, was_primary: bool, notes: Vec<Note>) -> Step {
+    let (because, role) = match was_primary {
+        true => (Reason::PausedPrimaryWithoutLock, Role::Primary),
+        false => (Reason::PausedWithNobodyToFollow, Role::Replica),
+    };
+    let mut decision = Decision::stay(because).notes(notes);
+    if view.role() != role && view.live().is_some() {
+        decision = decision.chore(Chore::SetRole(role));
+    }
+    decision.into()
+}

@@ -1,0 +1,64 @@
+//! The data directory is empty or cannot be read (ha-loop.md 6.1, 7). An empty one is filled: by making the cluster if
+//! there is none, else by cloning. An unreadable one is left alone.
+
+use std::sync::Arc;
+
+use tamada_model::{CloneSource, Cluster, Initialize, Job, Role, Upstream};
+
+use crate::decision::{Chore, Decision, Reason, Step, Verdict};
+use crate::memory::{Mark, StepDownMode};
+use crate::upstream;
+use crate::view::View;
+
+pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, unreadable: Option<&str>) -> Step {
+    if view.is_running() && unreadable.is_none() {
+        // PostgreSQL without its data cannot be trusted with anything.
+        let mode = StepDownMode::ImmediateNoLock;
+        return Decision::new(Verdict::StepDown(mode), Reason::Stopping { mode }).into();
+    }
+    if view.has_lock() {
+        let because = match unreadable {
+            Some(_) => Reason::UnreadableDataWhileLeader,
+            None => Reason::EmptyDataWhileLeader,
+        };
+        return Decision::new(Verdict::Release(None), because).into();
+    }
+    if let Some(because) = unreadable {
+        return Decision::stay(Reason::DataUnreadable { because: because.to_owned() }).into();
+    }
+    if view.settings.pause {
+        return Decision::stay(Reason::EmptyDataWhilePaused).chore(Chore::SetRole(Role::Uninitialized)).into();
+    }
+    fill(view, cluster)
+}
+
+/// 7.1, row by row.
+fn fill(view: &View<'_>, cluster: &Cluster) -> Step {
+    let may_create = view.me.may_bootstrap && !view.me.tags.nofailover() && view.settings.standby_cluster.is_none();
+    if cluster.is_unlocked() && cluster.initialize == Initialize::Absent && may_create {
+        return Decision::new(Verdict::BeginBootstrap, Reason::InitializeWon).into();
+    }
+    if let Some(source) = upstream::clone_source(view, cluster) {
+        return clone_from(view, cluster, source);
+    }
+    let underway = cluster.initialize == Initialize::Underway;
+    if cluster.is_unlocked() && view.me.has_leaderless_method && !underway {
+        let job = Job::Clone { source: CloneSource::WithoutLeader, then_follow: Upstream::Nobody };
+        return Decision::run(job, Reason::CloneWithoutLeader).mark(Mark::Rewind(Default::default())).into();
+    }
+    let standby_cluster = view.settings.standby_cluster.is_some();
+    Decision::stay(Reason::WaitingForLeaderToBootstrap { standby_cluster, underway })
+        .chore(Chore::SetRole(Role::Uninitialized))
+        .into()
+}
+
+fn clone_from(view: &View<'_>, cluster: &Cluster, source: CloneSource) -> Step {
+    let because = match &source {
+        CloneSource::Member { member, is_leader } => {
+            Reason::CloneFrom { source: member.name.to_string(), is_leader: *is_leader }
+        }
+        CloneSource::Remote(_) | CloneSource::WithoutLeader => Reason::CloneWithoutLeader,
+    };
+    let job = Job::Clone { source, then_follow: upstream::wanted(view, cluster) };
+    Decision::run(job, because).mark(Mark::Rewind(Default::default())).into()
+}

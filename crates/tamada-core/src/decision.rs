@@ -1,0 +1,321 @@
+//! A decision is a value with its reason: it can be printed, compared, stored in a test and argued about. What is done
+//! follows from it without further choices (`plan.rs`); what the operator reads follows from it too (`phrase.rs`).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tamada_model::{
+    Document, FailoverKind, HistoryEntry, Job, Lsn, MemberName, Role, Stamp, SystemId, Timeline, Upstream, WalBytes,
+};
+
+use crate::HeldLease;
+use crate::memory::{Mark, StepDownMode};
+use crate::slots::SlotPlan;
+use crate::view::PeerQuestion;
+
+/// What a look at the view yields: more questions, or a decision.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// Gather these and decide again.
+    Ask(BTreeSet<Fact>),
+    Do(Decision),
+}
+
+impl Step {
+    pub fn ask(fact: Fact) -> Self {
+        Step::Ask(BTreeSet::from([fact]))
+    }
+}
+
+/// A fact that is gathered only when a decision needs it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fact {
+    Peers(BTreeSet<PeerQuestion>),
+    /// How the running recovery configuration compares with following this upstream.
+    RecoveryMatch(Upstream),
+    /// Whether our data left this server's history.
+    Divergence(Upstream),
+    /// The local history file of this timeline.
+    HistoryFile(Timeline),
+}
+
+impl Fact {
+    fn rank(&self) -> u8 {
+        match self {
+            Fact::Peers(_) => 0,
+            Fact::RecoveryMatch(_) => 1,
+            Fact::Divergence(_) => 2,
+            Fact::HistoryFile(_) => 3,
+        }
+    }
+}
+
+impl PartialOrd for Fact {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Fact {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Decision {
+    pub verdict: Verdict,
+    pub because: Reason,
+    pub chores: Vec<Chore>,
+    pub marks: Vec<Mark>,
+    /// What the log should say besides the sentence.
+    pub notes: Vec<Note>,
+}
+
+impl Decision {
+    pub fn new(verdict: Verdict, because: Reason) -> Self {
+        Self { verdict, because, chores: Vec::new(), marks: Vec::new(), notes: Vec::new() }
+    }
+
+    pub fn stay(because: Reason) -> Self {
+        Self::new(Verdict::Stay, because)
+    }
+
+    pub fn run(job: Job, because: Reason) -> Self {
+        Self::new(Verdict::Run(job), because)
+    }
+
+    pub fn chore(mut self, chore: Chore) -> Self {
+        self.chores.push(chore);
+        self
+    }
+
+    pub fn chores(mut self, chores: impl IntoIterator<Item = Chore>) -> Self {
+        self.chores.extend(chores);
+        self
+    }
+
+    pub fn mark(mut self, mark: Mark) -> Self {
+        self.marks.push(mark);
+        self
+    }
+
+    pub fn note(mut self, note: Note) -> Self {
+        self.notes.push(note);
+        self
+    }
+
+    pub fn notes(mut self, notes: impl IntoIterator<Item = Note>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+}
+
+impl From<Decision> for Step {
+    fn from(decision: Decision) -> Self {
+        Step::Do(decision)
+    }
+}
+
+/// What to do: at most one change that matters to leadership per pass.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Verdict {
+    Stay,
+    /// Renew our lock, then decide again with the outcome.
+    Renew,
+    /// Take the free lock, then look again.
+    Acquire,
+    /// There is no other way to say "promote" than with a lease in hand.
+    Promote(HeldLease),
+    /// Stop PostgreSQL and stop being leader, in this mode.
+    StepDown(StepDownMode),
+    /// Give the key back, with the last position if PostgreSQL stopped cleanly.
+    Release(Option<Lsn>),
+    /// Create `initialize`, then make the cluster.
+    BeginBootstrap,
+    /// Write the keys of the new cluster and take its lock.
+    FinishBootstrap(SystemId),
+    AbandonBootstrap,
+    /// Write our system identifier: the existing data becomes the cluster (6.5).
+    ClaimInitialize {
+        id: SystemId,
+        over_existing: bool,
+    },
+    Run(Job),
+    /// Cancel the running job, then step down.
+    CancelAndStepDown(StepDownMode),
+    /// Follow this upstream by reloading (11.9).
+    Repoint {
+        upstream: Upstream,
+        role: Role,
+    },
+    Leave(Leave),
+}
+
+/// Why the process ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leave {
+    AsAsked,
+    /// Exit status 1.
+    Refusing,
+}
+
+/// Smaller things to do along with a verdict. None of them decides who leads.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Chore {
+    ClearFailover(Stamp),
+    WriteHistory(Vec<HistoryEntry>),
+    /// Write the system identifier over a missing or invalid one (5 step 5).
+    RepairInitialize(SystemId),
+    /// Write `/config` from what we know (5 step 6).
+    RepairConfig(Document),
+    SetRole(Role),
+    FireRoleChange(Role),
+    FireOnStart,
+    CheckpointAfterPromote,
+    ResumeReplay,
+    SyncSlots(SlotPlan),
+}
+
+/// A line for the log beside the pass's sentence.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    pub level: NoteLevel,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoteLevel {
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+impl Note {
+    pub fn info(text: impl Into<String>) -> Self {
+        Self { level: NoteLevel::Info, text: text.into() }
+    }
+
+    pub fn warning(text: impl Into<String>) -> Self {
+        Self { level: NoteLevel::Warning, text: text.into() }
+    }
+
+    pub fn error(text: impl Into<String>) -> Self {
+        Self { level: NoteLevel::Error, text: text.into() }
+    }
+
+    pub fn critical(text: impl Into<String>) -> Self {
+        Self { level: NoteLevel::Critical, text: text.into() }
+    }
+}
+
+/// Why. One variant per thing an operator may have to understand; the numbers that were compared are inside.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reason {
+    // leading
+    LeaderWithLock,
+    AcquiredAsPrimary,
+    PromotingAfterRace,
+    PromotingWithLock,
+    LeaseDue,
+    PromotionUnderWay,
+    RenewalRefused { was_primary: bool, paused: bool },
+    NotPrimaryWhilePaused,
+    WaitingForOwnPromotion,
+    PrePromoteRefused,
+    LeaseTooShortToPromote { left: Duration },
+    RequestedDemotion { kind: FailoverKind, to: Option<MemberName> },
+    // following
+    Following { leader: MemberName },
+    PausedWithNobodyToFollow,
+    PausedPrimaryWithoutLock,
+    PrimaryWithoutLock { leader: MemberName },
+    FollowingAfterLostRace { leader: Option<MemberName>, was_primary: bool },
+    Repointing { to: Upstream, restart: bool },
+    Diverged { from: MemberName },
+    DivergedBeyondRewind,
+    DivergenceUnclear { because: String },
+    WaitingForLeadersCheckpoint { leader: MemberName },
+    // leaderless
+    LockIsFree,
+    NotAllowedToPromote { was_primary: bool },
+    NotHealthiest { was_primary: bool, because: Unfit },
+    RaceBackoff { seconds: u64 },
+    LostRace,
+    // store
+    StoreDark { because: String },
+    StoreDarkAndLeading { because: String, patience: Duration },
+    StoreDarkForTooLong { because: String },
+    StoreDarkRestartingReadOnly,
+    // no data, identity
+    InitializeWon,
+    InitializeLost,
+    CloneFrom { source: String, is_leader: bool },
+    CloneWithoutLeader,
+    WaitingForLeaderToBootstrap { standby_cluster: bool, underway: bool },
+    EmptyDataWhileLeader,
+    UnreadableDataWhileLeader,
+    DataUnreadable { because: String },
+    EmptyDataWhilePaused,
+    InvalidSystemId,
+    ForeignSystemId { theirs: SystemId, ours: SystemId },
+    ForeignSystemIdWhilePausedLeader,
+    ReplicaInUninitializedCluster,
+    ClaimingInitialize,
+    // bootstrap
+    RecoveryAfterBootstrap,
+    RunningPostBootstrap,
+    BootstrapDone,
+    BootstrapFailed,
+    // down
+    FailingOverAfterCrash,
+    StartingPrimaryAfterFailure,
+    StartingAsSecondary,
+    StartingReadOnlyWithLock,
+    CrashRecovery,
+    StartFailed { had_lock: bool },
+    NotRunningWhilePaused { had_lock: bool },
+    // busy and starting
+    ActionInProgress { action: String },
+    LockRenewedDuring { action: String },
+    LostLeaderBeforePromote,
+    LostLockDuring { action: String },
+    CrashRecoveryTooLong,
+    StillStarting { seconds_left: u64 },
+    StartTimedOutButAlone,
+    StartTimedOut,
+    LostLockWhileStarting,
+    // stepping down
+    Stopping { mode: StepDownMode },
+    ReleasingKey,
+    WaitingForSuccessor,
+    SteppedDown,
+    Leaving,
+    LeavingPaused,
+    RestartInitiated,
+    // operators
+    Reinitializing,
+}
+
+/// Why this member is not the one to lead (12.5 and following), with the numbers compared.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Unfit {
+    PromotionRefusedLately { seconds_left: u64 },
+    Starting,
+    ForeignSystemId,
+    TimelineBehindCluster { mine: Option<Timeline>, cluster: Timeline },
+    Paused,
+    NoFailover,
+    CandidateIsAnother { candidate: MemberName },
+    NotInFailsafe,
+    WatchdogUnusable,
+    LagsBehindLeader { mine: Lsn, leader: Lsn, allowed: WalBytes },
+    PositionUnknown,
+    TimelineUnknown,
+    PrimaryAlive { who: MemberName },
+    OutrankedByPosition { who: MemberName, theirs: Lsn, mine: Lsn },
+    OutrankedByPriority { who: MemberName, theirs: i64, mine: i64 },
+    OldLeaderOfSwitchover { successors: usize },
+    BehindPublishedPosition { mine: Lsn, published: Lsn },
+}

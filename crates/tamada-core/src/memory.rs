@@ -1,0 +1,238 @@
+//! What survives a pass. Each field says who sets it, who clears it, and what breaks if it is stale. Changes come as
+//! [`Mark`]s inside a decision, so that a decision can be printed and tested with everything it does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tamada_model::{Cluster, Lsn, MemberName, Mono, Now, ScheduledRestart, ShutdownPosition, Timeline};
+
+use crate::HeldLease;
+
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Memory {
+    /// Our right to lead. Set by a successful acquire, renewal or take; cleared by release, by losing, and whenever a
+    /// freshly read cluster does not name us. Stale: a second primary.
+    pub lease: Option<HeldLease>,
+    /// The last cluster that had a leader, or the very first one read: source of the member list in the race (ha-loop.md
+    /// 9.2). Stale: a dead member is asked once more.
+    pub cluster_with_leader: Option<Arc<Cluster>>,
+    /// We won the initialize race and have not finished. Stale: callbacks stay silent, loss of lock is ignored.
+    pub bootstrap: Option<Bootstrap>,
+    /// A step-down or shutdown in progress. Cleared when PostgreSQL is down and the key is dealt with.
+    pub step_down: Option<StepDown>,
+    /// A start or restart was begun; the next idle pass judges its outcome (8.12). Stale: the key is given up for an
+    /// unrelated stop.
+    pub recovering: bool,
+    /// The single-user run was tried in this episode (8.6). Cleared when PostgreSQL runs again.
+    pub crash_recovery_tried: bool,
+    /// When that run or the present start began; for the start timeout.
+    pub starting_since: Option<Mono>,
+    /// The timeout of the present start, if a request gave one.
+    pub start_timeout: Option<Duration>,
+    pub rewind: Rewind,
+    /// The checkpoint after our promotion (23.11). Peers do not rewind from us before it is done.
+    pub checkpoint: CheckpointAfterPromote,
+    /// WAL position published last, and the one before (12.1).
+    pub wal: Option<Lsn>,
+    pub previous_wal: Option<Lsn>,
+    /// When we first saw no leader; cleared as soon as anyone leads. Stale: we would race too early after the next loss.
+    pub race_opened: Option<Mono>,
+    /// When we gave the key back because pre_promote refused (13.2): we stay out of the race for `ttl`.
+    pub promotion_refused: Option<Mono>,
+    /// pre_promote said no; the key is still ours.
+    pub pre_promote_refused: bool,
+    /// Set by winning the race, cleared by promotion: only chooses the sentence.
+    pub won_race: bool,
+    /// Set by losing the race, cleared by the next decision: only chooses the sentence.
+    pub lost_race: bool,
+    /// We wait for a named candidate, or an outranking peer, until then (12.4).
+    pub yielding_until: Option<Mono>,
+    pub was_paused: bool,
+    /// PostgreSQL ran in the pass before: its absence now is a crash, not a stop (4.7).
+    pub was_running: bool,
+    /// The crash was seen; cleared when PostgreSQL runs, or is stopped by us.
+    pub crashed: bool,
+    pub leader_timeline: Option<Timeline>,
+    /// Who led in the pass before.
+    pub last_leader: Option<MemberName>,
+    pub scheduled_restart: Option<ScheduledRestart>,
+    /// The operating system asked us to go (21).
+    pub leaving: bool,
+    /// Start-up was refused because PostgreSQL runs as a replica in an uninitialized cluster: leave it alone (6.5).
+    pub join_aborted: bool,
+    /// A store outage made us stop; PostgreSQL is to come back read-only even while the store is dark (15.1 offline).
+    pub restart_in_the_dark: bool,
+    /// Slots of members that were seen streaming, and when last (postgres.md 15.4).
+    pub retained_slots: std::collections::BTreeMap<String, Mono>,
+}
+
+/// Where our bootstrap stands (7.9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bootstrap {
+    /// initdb or the custom method, then the first start.
+    Creating,
+    /// The data could not be made, or PostgreSQL would not start.
+    Failed,
+    /// post_bootstrap is done; keys are to be written.
+    Prepared,
+}
+
+/// A way out of leadership (15.1), or out of the process (21).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StepDown {
+    pub mode: StepDownMode,
+    /// The key was given up, when.
+    pub released_at: Option<Mono>,
+    /// PostgreSQL has stopped; where its WAL ends if that is known.
+    pub stopped: Option<Option<ShutdownPosition>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepDownMode {
+    /// The store is unreachable.
+    Offline,
+    /// A switchover or manual failover.
+    Graceful,
+    /// Start or crash recovery takes too long; the key is given to somebody else.
+    Immediate,
+    /// The lock is lost already.
+    ImmediateNoLock,
+    /// The agent ends.
+    Shutdown,
+}
+
+impl StepDownMode {
+    /// As the log line `Demoting self (<mode>)` spells it.
+    pub fn text(self) -> &'static str {
+        match self {
+            StepDownMode::Offline => "offline",
+            StepDownMode::Graceful => "graceful",
+            StepDownMode::Immediate => "immediate",
+            StepDownMode::ImmediateNoLock => "immediate-nolock",
+            StepDownMode::Shutdown => "shutdown",
+        }
+    }
+
+    pub fn releases_key(self) -> bool {
+        match self {
+            StepDownMode::Graceful | StepDownMode::Immediate | StepDownMode::Shutdown => true,
+            StepDownMode::Offline | StepDownMode::ImmediateNoLock => false,
+        }
+    }
+}
+
+/// What is known about our data having left the leader's history (23).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Rewind {
+    #[default]
+    Unsuspected,
+    /// To be found out.
+    Suspected,
+    Needed,
+    NotNeeded,
+    Done,
+    Failed,
+}
+
+impl Rewind {
+    /// A rewind was run in this episode.
+    pub fn was_run(self) -> bool {
+        match self {
+            Rewind::Done | Rewind::Failed => true,
+            Rewind::Unsuspected | Rewind::Suspected | Rewind::Needed | Rewind::NotNeeded => false,
+        }
+    }
+
+    pub fn is_open(self) -> bool {
+        match self {
+            Rewind::Suspected | Rewind::Needed => true,
+            Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Done | Rewind::Failed => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CheckpointAfterPromote {
+    /// Not known to have happened since this instance became primary.
+    #[default]
+    Missing,
+    /// Asked for; the answer is awaited.
+    Asked,
+    Done,
+}
+
+/// One change of memory that a decision makes.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Mark {
+    /// Something happened that may have taken us off the leader's history (23.2).
+    SuspectDivergence,
+    Rewind(Rewind),
+    BootstrapBegun,
+    BootstrapEnded,
+    SteppingDown(StepDownMode),
+    SteppedDown,
+    Recovering,
+    OutcomeJudged,
+    CrashRecoveryTried,
+    StartingSince,
+    StartTimeout(Option<Duration>),
+    CheckpointAsked,
+    RaceOpened,
+    PromotionRefused,
+    YieldUntil(Mono),
+    RaceSettled,
+    JoinAborted,
+    DropScheduledRestart,
+    StartedInTheDark,
+}
+
+impl Memory {
+    pub fn apply(&mut self, mark: &Mark, now: Now) {
+        match mark {
+            Mark::SuspectDivergence => {
+                if self.rewind != Rewind::Needed {
+                    self.rewind = Rewind::Suspected;
+                }
+                self.checkpoint = CheckpointAfterPromote::Missing;
+            }
+            Mark::Rewind(rewind) => self.rewind = *rewind,
+            Mark::BootstrapBegun => self.bootstrap = Some(Bootstrap::Creating),
+            Mark::BootstrapEnded => self.bootstrap = None,
+            Mark::SteppingDown(mode) => {
+                self.step_down = Some(StepDown { mode: *mode, released_at: None, stopped: None });
+                self.crashed = false;
+                self.won_race = false;
+            }
+            Mark::SteppedDown => self.step_down = None,
+            Mark::Recovering => {
+                self.recovering = true;
+                self.starting_since = Some(now.mono);
+            }
+            Mark::OutcomeJudged => self.recovering = false,
+            Mark::CrashRecoveryTried => {
+                self.crash_recovery_tried = true;
+                self.starting_since = Some(now.mono);
+            }
+            Mark::StartingSince => self.starting_since = Some(now.mono),
+            Mark::StartTimeout(timeout) => self.start_timeout = *timeout,
+            Mark::CheckpointAsked => self.checkpoint = CheckpointAfterPromote::Asked,
+            Mark::RaceOpened => self.race_opened = self.race_opened.or(Some(now.mono)),
+            Mark::PromotionRefused => {
+                self.promotion_refused = Some(now.mono);
+                self.pre_promote_refused = false;
+            }
+            Mark::YieldUntil(until) => self.yielding_until = self.yielding_until.or(Some(*until)),
+            Mark::RaceSettled => {
+                self.won_race = false;
+                self.lost_race = false;
+            }
+            Mark::JoinAborted => self.join_aborted = true,
+            Mark::DropScheduledRestart => self.scheduled_restart = None,
+            Mark::StartedInTheDark => self.restart_in_the_dark = false,
+        }
+    }
+
+    pub fn lease_runs(&self, now: Mono) -> Option<HeldLease> {
+        self.lease.filter(|lease| now < lease.ends_at())
+    }
+}

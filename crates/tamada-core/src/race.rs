@@ -1,0 +1,259 @@
+//! Who may run for leader (ha-loop.md 12.5–12.13).
+//!
+//! Think of runners who can see each other's bibs but not the clock: each decides alone whether to start, and two may
+//! start at once. That is fine, because the key can be taken only once. We only have to make sure that nobody starts who
+//! would lose commits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tamada_model::{
+    Answers, Cluster, Live, Lsn, Member, MemberName, PeerAnswer, PeerStatus, SynchronousMode, Timeline,
+};
+
+use crate::decision::{Fact, Note, Unfit};
+use crate::view::PeerQuestion;
+use crate::{View, switchover};
+
+/// May this member take the free lock?
+#[derive(Clone, PartialEq, Debug)]
+pub enum Candidacy {
+    Ask(Fact),
+    Fit(Vec<Note>),
+    Unfit(Unfit, Vec<Note>),
+}
+
+impl Candidacy {
+    pub fn unfit(because: Unfit) -> Self {
+        Candidacy::Unfit(because, Vec::new())
+    }
+}
+
+/// The rows of 12.5, in order.
+pub fn candidacy(view: &View<'_>, cluster: &Cluster) -> Candidacy {
+    if let Some(seconds_left) = refused_lately(view) {
+        return Candidacy::Unfit(
+            Unfit::PromotionRefusedLately { seconds_left },
+            vec![Note::info(
+                "backoff: skip leader race after pre_promote script failure and releasing the lock voluntarily",
+            )],
+        );
+    }
+    if view.settings.pause
+        && !view.me.tags.nofailover()
+        && let Some(request) = cluster.failover.as_ref().filter(|request| request.value.scheduled_at.is_none())
+    {
+        match switchover::without_leader(view, cluster, &request.value) {
+            switchover::Claim::RequestIsVoid => {}
+            switchover::Claim::Candidacy(candidacy) => return candidacy,
+        }
+    }
+    match &view.postgres().answers {
+        Answers::Rejecting => return Candidacy::unfit(Unfit::Starting),
+        Answers::Unasked | Answers::Silent { .. } | Answers::Live(_) => {}
+    }
+    if view.is_primary() {
+        return running_primary(view, cluster);
+    }
+    standby(view, cluster)
+}
+
+fn refused_lately(view: &View<'_>) -> Option<u64> {
+    let until = view.memory.promotion_refused? + view.settings.ttl;
+    let left = view.now.mono.until(until);
+    (!left.is_zero()).then_some(left.as_secs())
+}
+
+/// A running primary whose lock is free takes it back on the evidence of its timeline alone, without asking anybody
+/// (12.6): the history key keeps an old primary, frozen while another was promoted, from discarding that promotion.
+fn running_primary(view: &View<'_>, cluster: &Cluster) -> Candidacy {
+    if view.settings.pause {
+        let ours = view.system_id();
+        return match cluster.initialize.system_id() {
+            Some(theirs) if Some(theirs) != ours => Candidacy::unfit(Unfit::ForeignSystemId),
+            Some(_) | None => Candidacy::Fit(Vec::new()),
+        };
+    }
+    match (view.timeline(), cluster.timeline()) {
+        (Some(mine), Some(last)) if mine < last => Candidacy::Unfit(
+            Unfit::TimelineBehindCluster { mine: Some(mine), cluster: last },
+            vec![Note::warning(format!("My timeline {mine} is behind last known cluster timeline {last}"))],
+        ),
+        (Some(_), _) | (None, None) => Candidacy::Fit(Vec::new()),
+        (None, Some(last)) => Candidacy::unfit(Unfit::TimelineBehindCluster { mine: None, cluster: last }),
+    }
+}
+
+fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
+    if view.settings.pause {
+        return Candidacy::unfit(Unfit::Paused);
+    }
+    if view.me.tags.nofailover() {
+        return Candidacy::unfit(Unfit::NoFailover);
+    }
+    if let Some(request) = &cluster.failover {
+        match switchover::without_leader(view, cluster, &request.value) {
+            switchover::Claim::RequestIsVoid => {}
+            switchover::Claim::Candidacy(candidacy) => return candidacy,
+        }
+    }
+    if view.settings.failsafe_mode
+        && cluster.failsafe.as_ref().is_some_and(|known| !known.is_empty() && !known.contains_key(&view.me.name))
+    {
+        return Candidacy::unfit(Unfit::NotInFailsafe);
+    }
+    if let Some(unfit) = lag_behind_leader(view, cluster) {
+        return unfit;
+    }
+    health_check(view, cluster, None)
+}
+
+/// 12.8: not too far behind what the leader last told, and on the cluster's timeline.
+fn lag_behind_leader(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
+    let Some(mine) = view.live().map(Live::wal_position) else {
+        return Some(Candidacy::unfit(Unfit::PositionUnknown));
+    };
+    let allowed = view.settings.maximum_lag_on_failover;
+    let leader = cluster.status.optime;
+    if leader - mine > allowed {
+        let note = Note::info("My wal position exceeds maximum replication lag");
+        return Some(Candidacy::Unfit(Unfit::LagsBehindLeader { mine, leader, allowed }, vec![note]));
+    }
+    if !view.settings.check_timeline {
+        return None;
+    }
+    match (view.timeline(), cluster.timeline()) {
+        (_, None) => None,
+        (None, Some(_)) => {
+            Some(Candidacy::Unfit(Unfit::TimelineUnknown, vec![Note::info("Can not figure out my timeline")]))
+        }
+        (Some(mine), Some(last)) if mine < last => Some(Candidacy::Unfit(
+            Unfit::TimelineBehindCluster { mine: Some(mine), cluster: last },
+            vec![Note::info(format!("My timeline {mine} is behind last known cluster timeline {last}"))],
+        )),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+/// Asks everybody else (12.7–12.10). `besides`: somebody not to be asked (the old leader of a switchover).
+pub fn health_check(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberName>) -> Candidacy {
+    let Some(mine) = view.live().map(Live::wal_position) else {
+        return Candidacy::unfit(Unfit::PositionUnknown);
+    };
+    let members = members_to_ask(view, cluster, besides);
+    let Some(answers) = &view.seen.asked.peers else {
+        return match questions(view, cluster, &members) {
+            questions if questions.is_empty() => Candidacy::Fit(Vec::new()),
+            questions => Candidacy::Ask(Fact::Peers(questions)),
+        };
+    };
+    let mut notes = Vec::new();
+    for name in members.keys() {
+        match answers.get(name) {
+            Some(PeerAnswer::Answered(status)) => {
+                if let Some(veto) = veto(view, cluster, name, status, mine, &mut notes) {
+                    return Candidacy::Unfit(veto, notes);
+                }
+            }
+            // Unreachable members never block (12.12); nor does one we could not ask.
+            Some(PeerAnswer::Silent { .. }) | None => {}
+        }
+    }
+    Candidacy::Fit(notes)
+}
+
+/// Everybody who may have a say: members of the last cluster with a leader, overlaid by the present ones; not ourselves,
+/// not `nofailover` ones (12.7).
+fn members_to_ask(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberName>) -> BTreeMap<MemberName, Member> {
+    let mut members = view.memory.cluster_with_leader.as_ref().map(|old| old.members.clone()).unwrap_or_default();
+    members.extend(cluster.members.clone());
+    members.retain(|name, member| {
+        *name != view.me.name && Some(name) != besides && member.api_url.is_some() && !member.tags.nofailover()
+    });
+    members
+}
+
+/// How long to wait for each: everybody in the store deserves the full time, for its answer may be a veto that saves
+/// commits. A member whose key has run out is dead to the store as well; waiting long for it would only prolong the
+/// outage, and it is asked only in case it still runs as primary.
+pub fn questions(view: &View<'_>, cluster: &Cluster, members: &BTreeMap<MemberName, Member>) -> BTreeSet<PeerQuestion> {
+    let full = (view.settings.ttl / 10).clamp(Duration::from_millis(300), Duration::from_secs(2));
+    let brief = Duration::from_millis(100);
+    members
+        .iter()
+        .filter_map(|(name, member)| {
+            let patience = if cluster.members.contains_key(name) { full } else { brief };
+            Some(PeerQuestion { name: name.clone(), api_url: member.api_url.clone()?, patience })
+        })
+        .collect()
+}
+
+/// Answers that do not count (12.10): not allowed to lead by its own word, or without a usable watchdog.
+pub fn is_limited(status: &PeerStatus) -> bool {
+    status.tags.nofailover() || status.watchdog_failed
+}
+
+fn veto(
+    view: &View<'_>,
+    cluster: &Cluster,
+    who: &MemberName,
+    status: &PeerStatus,
+    mine: Lsn,
+    notes: &mut Vec<Note>,
+) -> Option<Unfit> {
+    if is_limited(status) {
+        return None;
+    }
+    if !status.in_recovery {
+        notes.push(Note::warning(format!("Primary ({who}) is still alive")));
+        return Some(Unfit::PrimaryAlive { who: who.clone() });
+    }
+    if status.position > mine {
+        notes.push(Note::info(format!("Wal position of {who} is ahead of my wal position")));
+        return Some(Unfit::OutrankedByPosition { who: who.clone(), theirs: status.position, mine });
+    }
+    let theirs = status.tags.failover_priority();
+    let own = view.me.tags.failover_priority();
+    if status.position != mine || status.position.is_zero() || own >= theirs {
+        return None;
+    }
+    if former_leader(view, cluster) == Some(who) {
+        notes.push(Note::info(format!(
+            "Ignoring former leader {who} having priority {theirs} higher than this nodes {own} priority"
+        )));
+        return None;
+    }
+    notes.push(Note::info(format!(
+        "{who} has equally tolerable WAL position and priority {theirs}, while this node has priority {own}"
+    )));
+    Some(Unfit::OutrankedByPriority { who: who.clone(), theirs, mine: own })
+}
+
+fn former_leader<'a>(view: &'a View<'_>, cluster: &'a Cluster) -> Option<&'a MemberName> {
+    if view.settings.synchronous_mode != SynchronousMode::Off
+        && let Some(leader) = cluster.sync.as_ref().and_then(|sync| sync.value.leader.as_ref())
+    {
+        return Some(leader);
+    }
+    view.memory.cluster_with_leader.as_ref().and_then(|old| old.leader_name())
+}
+
+/// Seconds until we may race, while WAL still arrives or the lock was lost only just now (12.1).
+pub fn backoff(view: &View<'_>, cluster: &Cluster) -> Option<u64> {
+    let backoff = view.settings.primary_race_backoff;
+    let named = cluster.failover.as_ref().is_some_and(|request| request.value.candidate.is_some());
+    let previous = view.memory.previous_wal?;
+    if view.settings.pause || named || backoff.is_zero() {
+        return None;
+    }
+    let opened = view.memory.race_opened.unwrap_or(view.now.mono);
+    let left = view.now.mono.until(opened + backoff);
+    let moved = view.live().is_some_and(|live| live.is_streaming() && live.wal_position() > previous);
+    let just_lost = left + view.settings.loop_wait > backoff;
+    ((!left.is_zero() && moved) || just_lost).then(|| left.as_secs_f64().ceil() as u64)
+}
+
+/// A peer's timeline fits (14.12).
+pub fn timeline_fits(view: &View<'_>, cluster: &Cluster, theirs: Option<Timeline>) -> bool {
+    !view.settings.check_timeline || cluster.timeline().is_none_or(|last| theirs.is_some_and(|theirs| theirs >= last))
+}

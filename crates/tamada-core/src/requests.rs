@@ -1,0 +1,102 @@
+//! What operators ask of a member directly: restarts and reinitialization (ha-loop.md 19, 20). Requests that only change
+//! the store (switchover, configuration) do not come through here; they are written and then seen like anybody else's.
+
+use tamada_model::{CloneSource, Cluster, Job, JobEnd, Reinitialize, Reply, Request, ScheduledRestart};
+
+use crate::restart::{conditions_hold, job};
+use crate::view::View;
+use crate::{Note, upstream};
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Answer {
+    Reply(Reply),
+    Note(Reply, Note),
+    /// The scheduled restart is this from now on.
+    Plan(Option<ScheduledRestart>),
+    Restart(Job),
+    Reinitialize(Job),
+    /// Cancel what runs, then ask again.
+    CancelFirst,
+}
+
+/// `busy`: the text of the running long action.
+pub fn serve(view: &View<'_>, request: &Request, busy: Option<&str>) -> Answer {
+    match request {
+        Request::Restart(conditions) => {
+            if let Err(note) = conditions_hold(view, conditions) {
+                return Answer::Note(Reply::text(503, "restart conditions are not satisfied"), note);
+            }
+            match busy {
+                Some(action) => Answer::Reply(in_progress(action)),
+                None => Answer::Restart(job(view, conditions)),
+            }
+        }
+        Request::ScheduleRestart(conditions, schedule) => {
+            if view.settings.pause {
+                return Answer::Reply(Reply::text(500, "Can't schedule restart in the paused state"));
+            }
+            if view.memory.scheduled_restart.is_some() {
+                return Answer::Reply(Reply::text(409, "Another restart is already scheduled"));
+            }
+            Answer::Plan(Some(ScheduledRestart {
+                schedule: schedule.clone(),
+                conditions: conditions.clone(),
+                postmaster_start_time: view.live().map(|live| live.postmaster_start_time),
+            }))
+        }
+        Request::CancelScheduledRestart if view.memory.scheduled_restart.is_none() => {
+            Answer::Reply(Reply::text(404, "no restarts are scheduled"))
+        }
+        Request::CancelScheduledRestart => Answer::Plan(None),
+        Request::Reinitialize(wish) => reinitialize(view, *wish, busy),
+        Request::SetFailover(_)
+        | Request::ClearFailover
+        | Request::PatchConfig(_)
+        | Request::PutConfig(_)
+        | Request::Reload => Answer::Reply(Reply::page(501)),
+    }
+}
+
+fn in_progress(action: &str) -> Reply {
+    Reply::text(503, format!("{action} already in progress"))
+}
+
+fn reinitialize(view: &View<'_>, wish: Reinitialize, busy: Option<&str>) -> Answer {
+    let Some(cluster) = view.cluster().filter(|cluster| !cluster.is_unlocked()) else {
+        return Answer::Reply(Reply::text(503, "Cluster has no leader, can not reinitialize"));
+    };
+    if view.has_lock() {
+        return Answer::Reply(Reply::text(503, "I am the leader, can not reinitialize"));
+    }
+    match busy {
+        Some(_) if wish.force => return Answer::CancelFirst,
+        Some(action) => return Answer::Reply(in_progress(action)),
+        None => {}
+    }
+    match source(view, cluster, wish) {
+        Some(source) => Answer::Reinitialize(Job::Reinitialize {
+            source,
+            then_follow: upstream::wanted(view, cluster),
+            only_basebackup: wish.from_leader,
+        }),
+        None => Answer::Reply(Reply::text(503, "Cluster has no leader, can not reinitialize")),
+    }
+}
+
+fn source(view: &View<'_>, cluster: &Cluster, wish: Reinitialize) -> Option<CloneSource> {
+    if wish.from_leader {
+        return upstream::leader(view, cluster).map(|member| CloneSource::Member { member, is_leader: true });
+    }
+    upstream::clone_source(view, cluster)
+}
+
+/// What whoever asked for a restart hears when it has ended (19.3).
+pub fn restart_reply(end: &JobEnd) -> Reply {
+    match end {
+        JobEnd::Done => Reply::text(200, "restarted successfully"),
+        JobEnd::StillStarting => Reply::text(503, "postgres is still starting"),
+        JobEnd::Stopped(_) | JobEnd::PrePromoteRefused | JobEnd::Cancelled | JobEnd::Failed(_) | JobEnd::NotNow(_) => {
+            Reply::text(503, "restart failed")
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Requests to move the leader: what the leader makes of them, what the others do once the lock is free, and whether
+//! anybody could take over at all (ha-loop.md 14).
+
+use std::collections::BTreeMap;
+
+use tamada_model::{
+    Cluster, FailoverKind, FailoverRequest, Live, Lsn, Member, MemberName, PeerAnswer, PeerStatus, Stamped,
+};
+
+use crate::View;
+use crate::decision::{Chore, Fact, Note, Unfit};
+use crate::race::{self, Candidacy};
+use crate::schedule::{Due, due};
+
+/// What the leader does about the request in this pass (14.5).
+#[derive(Clone, PartialEq, Debug)]
+pub enum Handling {
+    /// No request, not yet due, or not ours to act on.
+    Nothing,
+    Ask(Fact),
+    /// It cannot or need not be done: delete it.
+    Drop(Chore, Vec<Note>),
+    Demote {
+        kind: FailoverKind,
+        to: Option<MemberName>,
+        notes: Vec<Note>,
+    },
+}
+
+pub fn on_leader(view: &View<'_>, cluster: &Cluster) -> Handling {
+    let Some(request) = &cluster.failover else {
+        return Handling::Nothing;
+    };
+    if view.settings.pause && (!view.is_primary() || request.value.scheduled_at.is_some()) {
+        return Handling::Nothing;
+    }
+    let kind = request.value.kind();
+    match due(request.value.scheduled_at.as_ref(), kind.bare(), view.now.wall, view.settings.loop_wait) {
+        Due::Later { .. } => return Handling::Nothing,
+        Due::Stale(note) => return drop_request(request, vec![note]),
+        Due::Now => {}
+    }
+    if let Some(note) = objection(view, &request.value) {
+        return drop_request(request, vec![note]);
+    }
+    match possible(view, cluster, Wanted { candidate: request.value.candidate.as_ref(), must_have: None, kind }) {
+        Possible::Ask(fact) => Handling::Ask(fact),
+        Possible::Yes(notes) => Handling::Demote { kind, to: request.value.candidate.clone(), notes },
+        Possible::No(mut notes) => {
+            notes.push(Note::warning(format!(
+                "{}: no healthy members found, {} is not possible",
+                kind.act(),
+                kind.bare()
+            )));
+            drop_request(request, notes)
+        }
+    }
+}
+
+fn drop_request(request: &Stamped<FailoverRequest>, mut notes: Vec<Note>) -> Handling {
+    notes.push(Note::info("Cleaning up failover key"));
+    Handling::Drop(Chore::ClearFailover(request.stamp.clone()), notes)
+}
+
+/// Why the request makes no sense for us, as a log line.
+fn objection(view: &View<'_>, request: &FailoverRequest) -> Option<Note> {
+    let (act, bare) = (request.kind().act(), request.kind().bare());
+    let me = &view.me.name;
+    if let Some(leader) = request.leader.as_ref().filter(|leader| *leader != me) {
+        return Some(Note::warning(format!("{act}: leader name does not match: {leader} != {me}")));
+    }
+    if request.candidate.as_ref() == Some(me) {
+        return Some(Note::warning(format!("{act}: I am already the leader, no need to {bare}")));
+    }
+    if request.candidate.is_none() && view.settings.pause {
+        let title = title_case(act);
+        return Some(Note::warning(format!("{title} is possible only to a specific candidate in a paused state")));
+    }
+    None
+}
+
+fn title_case(act: &str) -> String {
+    act.split(' ')
+        .map(|word| {
+            word.chars().next().map_or(String::new(), |c| c.to_uppercase().chain(word.chars().skip(1)).collect())
+        })
+        .collect::<Vec<String>>()
+        .join(" ")
+}
+
+/// What a request says about our candidacy when nobody leads (14.8).
+#[derive(Clone, PartialEq, Debug)]
+pub enum Claim {
+    /// As if there were no request.
+    RequestIsVoid,
+    Candidacy(Candidacy),
+}
+
+pub fn without_leader(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Claim {
+    let me = &view.me.name;
+    match &request.candidate {
+        Some(candidate) if candidate == me => Claim::Candidacy(named_candidate(view, cluster, request)),
+        Some(candidate) => another_candidate(view, cluster, request, candidate),
+        None if view.settings.pause => Claim::Candidacy(Candidacy::unfit(Unfit::Paused)),
+        None => Claim::Candidacy(without_candidate(view, cluster, request)),
+    }
+}
+
+/// The operator named us: no comparison with others (14.8 a). Only what the old leader published as its last position
+/// is waited for a moment, because it is on its way to us.
+fn named_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Candidacy {
+    let published = cluster.status.optime;
+    let mine = view.live().map(Live::wal_position).unwrap_or_default();
+    let streaming = view.live().is_some_and(Live::is_streaming);
+    if request.leader.is_some() && streaming && mine < published {
+        return Candidacy::unfit(Unfit::BehindPublishedPosition { mine, published });
+    }
+    Candidacy::Fit(Vec::new())
+}
+
+fn another_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest, candidate: &MemberName) -> Claim {
+    let act = request.kind().act();
+    let member = cluster.members.get(candidate);
+    if view.settings.pause {
+        return match member {
+            None if view.is_primary() => Claim::RequestIsVoid,
+            None | Some(_) => {
+                Claim::Candidacy(Candidacy::unfit(Unfit::CandidateIsAnother { candidate: candidate.clone() }))
+            }
+        };
+    }
+    let healthy = member.map(|member| ask_one(view, cluster, candidate, member));
+    match healthy {
+        Some(Health::Ask(fact)) => Claim::Candidacy(Candidacy::Ask(fact)),
+        Some(Health::Good) => Claim::Candidacy(Candidacy::Unfit(
+            Unfit::CandidateIsAnother { candidate: candidate.clone() },
+            vec![Note::info(format!("{act}: to {candidate}, i am {}", view.me.name))],
+        )),
+        Some(Health::Bad(note)) => Claim::Candidacy(with_note(without_candidate(view, cluster, request), note)),
+        None => Claim::Candidacy(without_candidate(view, cluster, request)),
+    }
+}
+
+fn with_note(candidacy: Candidacy, note: Note) -> Candidacy {
+    match candidacy {
+        Candidacy::Ask(fact) => Candidacy::Ask(fact),
+        Candidacy::Fit(mut notes) => {
+            notes.insert(0, note);
+            Candidacy::Fit(notes)
+        }
+        Candidacy::Unfit(because, mut notes) => {
+            notes.insert(0, note);
+            Candidacy::Unfit(because, notes)
+        }
+    }
+}
+
+/// 14.8 f, g: the old leader lets the others go first; they compare without it and without the lag test.
+fn without_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Candidacy {
+    if request.leader.as_ref() == Some(&view.me.name) {
+        let wanted = Wanted { candidate: None, must_have: None, kind: request.kind() };
+        return match possible(view, cluster, wanted) {
+            Possible::Ask(fact) => Candidacy::Ask(fact),
+            Possible::Yes(notes) => Candidacy::Unfit(Unfit::OldLeaderOfSwitchover { successors: 1 }, notes),
+            Possible::No(notes) => Candidacy::Fit(notes),
+        };
+    }
+    race::health_check(view, cluster, request.leader.as_ref())
+}
+
+enum Health {
+    Ask(Fact),
+    Good,
+    Bad(Note),
+}
+
+fn ask_one(view: &View<'_>, cluster: &Cluster, name: &MemberName, member: &Member) -> Health {
+    let act = cluster.failover.as_ref().map_or("failover", |request| request.value.kind().act());
+    let Some(answers) = &view.seen.asked.peers else {
+        // Everybody is asked at once, so that a second round is not needed if this one turns out to be unfit.
+        let mut members = cluster.members.clone();
+        members.insert(name.clone(), member.clone());
+        members.retain(|other, member| *other != view.me.name && member.api_url.is_some());
+        return match race::questions(view, cluster, &members) {
+            questions if questions.is_empty() => Health::Bad(unfit_note(act, name, "not reachable")),
+            questions => Health::Ask(Fact::Peers(questions)),
+        };
+    };
+    match answers.get(name) {
+        Some(PeerAnswer::Answered(status)) => match limitation(status) {
+            None => Health::Good,
+            Some(why) => Health::Bad(unfit_note(act, name, why)),
+        },
+        Some(PeerAnswer::Silent { .. }) | None => Health::Bad(unfit_note(act, name, "not reachable")),
+    }
+}
+
+fn unfit_note(act: &str, name: &MemberName, why: &str) -> Note {
+    Note::warning(format!("{act}: member {name} is {why}"))
+}
+
+fn limitation(status: &PeerStatus) -> Option<&'static str> {
+    if status.tags.nofailover() {
+        Some("not allowed to promote")
+    } else if status.watchdog_failed {
+        Some("not watchdog capable")
+    } else {
+        None
+    }
+}
+
+/// Could anybody take over (14.12)?
+#[derive(Clone, PartialEq, Debug)]
+pub enum Possible {
+    Ask(Fact),
+    Yes(Vec<Note>),
+    No(Vec<Note>),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub candidate: Option<&'a MemberName>,
+    /// A position the successor must have; `None`: the usual lag limit applies.
+    pub must_have: Option<Lsn>,
+    pub kind: FailoverKind,
+}
+
+pub fn possible(view: &View<'_>, cluster: &Cluster, wanted: Wanted<'_>) -> Possible {
+    let candidates = candidates(view, cluster, wanted.candidate);
+    if candidates.is_empty() {
+        let note = Note::warning(format!("{}: candidates list is empty", wanted.kind.act()));
+        return Possible::No(vec![note]);
+    }
+    let Some(answers) = &view.seen.asked.peers else {
+        return Possible::Ask(Fact::Peers(race::questions(view, cluster, &candidates)));
+    };
+    let mut notes = Vec::new();
+    let mut good = 0;
+    for name in candidates.keys() {
+        match fitness(view, cluster, answers.get(name), wanted.must_have) {
+            None => good += 1,
+            Some(why) => notes.push(Note::info(why.replace("<x>", name.as_str()))),
+        }
+    }
+    if good > 0 { Possible::Yes(notes) } else { Possible::No(notes) }
+}
+
+/// Everybody who might, or the one that was named (14.4).
+fn candidates(view: &View<'_>, cluster: &Cluster, named: Option<&MemberName>) -> BTreeMap<MemberName, Member> {
+    let mut members = cluster.members.clone();
+    members.retain(|name, member| {
+        *name != view.me.name
+            && !member.tags.nofailover()
+            && member.api_url.is_some()
+            && named.is_none_or(|named| named == name)
+    });
+    members
+}
+
+/// `None`: it can lead. Else the log line, with `<x>` for its name.
+fn fitness(view: &View<'_>, cluster: &Cluster, answer: Option<&PeerAnswer>, must_have: Option<Lsn>) -> Option<String> {
+    let status = match answer {
+        Some(PeerAnswer::Answered(status)) => status,
+        Some(PeerAnswer::Silent { .. }) | None => return Some("Member <x> is not reachable".into()),
+    };
+    if let Some(why) = limitation(status) {
+        return Some(format!("Member <x> is {why}"));
+    }
+    let lags = match must_have {
+        Some(needed) => status.position < needed,
+        None => cluster.status.optime - status.position > view.settings.maximum_lag_on_failover,
+    };
+    if lags {
+        return Some("Member <x> exceeds maximum replication lag".into());
+    }
+    if !race::timeline_fits(view, cluster, status.timeline) {
+        let theirs = status.timeline.map_or(0, |timeline| timeline.number());
+        let last = cluster.timeline().map_or(0, |timeline| timeline.number());
+        return Some(format!("Timeline {theirs} of member <x> is behind the cluster timeline {last}"));
+    }
+    None
+}
