@@ -77,6 +77,12 @@ impl Local {
         self.path().map(|path| from_path(path, self.environment.clone()))
     }
 
+    /// The configuration as one YAML document, variables included, as `--validate-config --print` shows it.
+    pub fn to_yaml(&self) -> String {
+        let how = yaml::Dump { width: 80, ..yaml::Dump::default() };
+        yaml::dump_with(&Value::Object(self.document.clone()), how)
+    }
+
     /// Says the same, whatever the lines (configuration.md 1.4).
     pub fn says_the_same(&self, other: &Local) -> bool {
         same_documents(&self.document, &other.document)

@@ -29,6 +29,7 @@ use crate::path::at;
 use crate::timing;
 
 pub use ctl::{CtlChecked, check_for_ctl, store_of_url};
+pub use required::RESERVED_NAME;
 
 /// Everything a member needs to know, in types.
 #[derive(Clone, PartialEq, Debug)]

@@ -67,33 +67,45 @@ pub(super) const ROWS: &[Row] = &[
     dynamic("standby_cluster.archive_cleanup_command", Kind::Text, "Command that cleans the archive."),
     dynamic("standby_cluster.recovery_min_apply_delay", Kind::Text, "Delay of the standby leader."),
     dynamic("postgresql.use_slots", Kind::Bool, "Use replication slots.").default("true"),
-    dynamic("postgresql.parameters.max_connections", Kind::Integer(Range::from(1).to(262_143)), "At least 25 is used.")
-        .postgres_restart()
-        .default("100"),
+    dynamic(
+        "postgresql.parameters.max_connections",
+        Kind::Integer(Range::from(1).to(262_143)),
+        "Below 25: the default.",
+    )
+    .postgres_restart()
+    .default("100"),
     dynamic(
         "postgresql.parameters.max_locks_per_transaction",
         Kind::Integer(Range::from(10).to(2_147_483_647)),
-        "At least 32 is used.",
+        "Below 32: the default.",
     )
     .postgres_restart()
     .default("64"),
-    dynamic("postgresql.parameters.max_prepared_transactions", Kind::Integer(Range::from(0).to(262_143)), "")
-        .postgres_restart()
-        .default("0"),
+    dynamic(
+        "postgresql.parameters.max_prepared_transactions",
+        Kind::Integer(Range::from(0).to(262_143)),
+        "The same on all members.",
+    )
+    .postgres_restart()
+    .default("0"),
     dynamic(
         "postgresql.parameters.max_replication_slots",
         Kind::Integer(Range::from(0).to(262_143)),
-        "At least 4 is used.",
+        "Below 4: the default.",
     )
     .postgres_restart()
     .default("10"),
-    dynamic("postgresql.parameters.max_wal_senders", Kind::Integer(Range::from(0).to(262_143)), "At least 3 is used.")
-        .postgres_restart()
-        .default("10"),
+    dynamic(
+        "postgresql.parameters.max_wal_senders",
+        Kind::Integer(Range::from(0).to(262_143)),
+        "Below 3: the default.",
+    )
+    .postgres_restart()
+    .default("10"),
     dynamic(
         "postgresql.parameters.max_worker_processes",
         Kind::Integer(Range::from(0).to(262_143)),
-        "At least 2 is used.",
+        "Below 2: the default.",
     )
     .postgres_restart()
     .default("8"),

@@ -50,6 +50,7 @@ pub(super) const ROWS: &[Row] = &[
         .restart()
         .swept("PATRONI_ETCD3_KEY"),
     local("exhibitor", Kind::Section, "Exhibitor. Not built yet.").one_of("store").restart(),
+    local("kubernetes", Kind::Section, "Kubernetes objects. Not built yet.").one_of("store").restart(),
     local("raft", Kind::Section, "The embedded store. Not built yet.").one_of("store").restart(),
     local("raft.self_addr", Kind::Text, "Address of this voter; without it this member does not vote.")
         .restart()
@@ -97,5 +98,4 @@ pub(super) const ROWS: &[Row] = &[
     .default("30.0")
     .env("PATRONI_RAFT_LEADER_FALLBACK_TIMEOUT"),
     local("zookeeper", Kind::Section, "ZooKeeper. Not built yet.").one_of("store").restart(),
-    local("kubernetes", Kind::Section, "Kubernetes objects. Not built yet.").one_of("store").restart(),
 ];

@@ -263,6 +263,7 @@ impl Emitter {
         let traits = Traits::of(text);
         let reads_back = kind != Reads::Text || scalar::reads_as(text) == Reads::Text;
         let plain_allowed = if self.flow_level > 0 { traits.flow_plain } else { traits.block_plain };
+        self.deeper(STEP, STEP);
         if reads_back && plain_allowed && !text.is_empty() {
             self.plain(text, on_one_line);
         } else if traits.single_quoted && !(on_one_line && traits.multiline) {
@@ -270,6 +271,7 @@ impl Emitter {
         } else {
             self.double_quoted(text, on_one_line);
         }
+        self.indents.pop();
     }
 
     fn plain(&mut self, text: &str, on_one_line: bool) {
@@ -320,34 +322,39 @@ impl Emitter {
         self.indent_line();
     }
 
+    /// Folds with a backslash, at spaces and beside escapes. `unwritten` is where the characters that are still to be
+    /// written begin; right after an escape that is one beyond the present one.
     fn double_quoted(&mut self, text: &str, on_one_line: bool) {
         self.mark("\"", Gap::Before);
         let chars: Vec<char> = text.chars().collect();
-        let mut run = String::new();
-        for (index, &c) in chars.iter().enumerate() {
-            let escaped = escape(c);
-            if let Some(escape) = &escaped {
-                self.write(&std::mem::take(&mut run));
-                self.write(escape);
+        let run = |from: usize, to: usize| chars.get(from..to).unwrap_or_default().iter().collect::<String>();
+        let mut unwritten = 0;
+        for (at, &c) in chars.iter().enumerate() {
+            if let Some(escape) = escape(c) {
+                self.write(&run(unwritten, at));
+                self.write(&escape);
+                unwritten = at + 1;
             }
-            let may_fold = index > 0 && index + 1 < chars.len() && !on_one_line && (c == ' ' || escaped.is_some());
-            if may_fold && self.column + run.chars().count() > self.how.width {
-                self.write(&std::mem::take(&mut run));
-                self.write("\\");
-                self.indent_line();
-                self.blank = false;
-                self.fresh = false;
-                let next_is_blank = if escaped.is_some() { chars[index + 1] == ' ' } else { c == ' ' };
-                if next_is_blank {
-                    self.write("\\");
-                }
-            }
-            if escaped.is_none() {
-                run.push(c);
+            let is_inside = at > 0 && at + 1 < chars.len();
+            let may_fold = !on_one_line && is_inside && (c == ' ' || unwritten >= at);
+            if may_fold && self.column + at > self.how.width + unwritten {
+                self.write(&run(unwritten, at));
+                unwritten = unwritten.max(at);
+                self.fold_in_double_quotes(chars[unwritten] == ' ');
             }
         }
-        self.write(&run);
+        self.write(&run(unwritten, chars.len()));
         self.mark("\"", Gap::None);
+    }
+
+    fn fold_in_double_quotes(&mut self, space_follows: bool) {
+        self.write("\\");
+        self.indent_line();
+        self.blank = false;
+        self.fresh = false;
+        if space_follows {
+            self.write("\\");
+        }
     }
 }
 

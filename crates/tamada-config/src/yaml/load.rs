@@ -278,7 +278,8 @@ fn scalar_value(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -
         "str" | "binary" => Some(Value::String(text.to_owned())),
         "null" => Some(Value::Null),
         "bool" => scalar::boolean(text).map(Value::Bool),
-        "int" | "float" | "timestamp" => scalar::value_of(text),
+        "int" | "timestamp" => scalar::value_of(text),
+        "float" => scalar::value_of(text).map(|value| value.as_f64().map_or(value, Value::from)),
         other => return Err(error(span.start, format!("unknown tag !!{other}"))),
     };
     value.ok_or_else(|| error(span.start, format!("`{text}` has no value")))
