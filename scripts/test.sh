@@ -21,9 +21,7 @@ fi
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
 
-# Doc tests come first, so that the runner's summary ends the output.
 run_tests() {
-  step cargo test --locked --workspace --doc --quiet
   if cargo nextest --version >/dev/null 2>&1; then
     step cargo nextest run --locked --workspace --no-fail-fast
   else
@@ -43,9 +41,20 @@ cargo_test() {
   return "$result"
 }
 
+# An empty block per crate is no news.
+doc_tests() {
+  local log result=0
+  log=$(mktemp)
+  cargo test --locked --workspace --doc --quiet >"$log" 2>&1 || result=$?
+  if [ "$result" != 0 ]; then cat "$log"; fi
+  rm -f "$log"
+  return "$result"
+}
+
 say "PostgreSQL: $("$TAMADA_TEST_PG_BIN/postgres" --version), $TAMADA_TEST_PG_BIN"
 say "etcd:       $(etcd --version | head -n 1)"
 step cargo fmt --all --check
 step cargo clippy --locked --workspace --all-targets -- -D warnings
 step cargo xtask tidy
-run_tests
+step doc_tests
+run_tests   # last, so that its summary ends the output
