@@ -18,7 +18,7 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tamada_model::CtlConfig;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 pub use ask::Asked;
 use url::{Address, BadUrl};
@@ -79,15 +79,23 @@ impl Client {
 
     /// Sends the request and reads the whole answer, all before `within` has passed.
     pub async fn send(&self, call: Call, within: Duration) -> Result<Heard, CallError> {
-        let deadline = Instant::now() + within;
-        let too_late = |_| format!("timed out after {:.1} seconds", within.as_secs_f64());
+        let mut connected = false;
+        match timeout(within, self.attempt(call, &mut connected)).await {
+            Ok(heard) => heard,
+            Err(_) => {
+                let why = format!("timed out after {:.1} seconds", within.as_secs_f64());
+                Err(if connected { CallError::Unanswered(why) } else { CallError::Unreachable(why) })
+            }
+        }
+    }
+
+    /// `connected` tells, also when the time is over, whether the question may have been heard.
+    async fn attempt(&self, call: Call, connected: &mut bool) -> Result<Heard, CallError> {
         let address = Address::parse(&call.url)?;
-        let connecting = timeout_at(deadline, connect(&address));
-        let stream = connecting.await.map_err(too_late).and_then(|stream| stream.map_err(|error| error.to_string()));
-        let stream = stream.map_err(CallError::Unreachable)?;
         let request = self.request(call, &address)?;
-        let answer = timeout_at(deadline, exchange(stream, request)).await.map_err(too_late);
-        answer.and_then(|heard| heard).map_err(CallError::Unanswered)
+        let stream = connect(&address).await.map_err(|error| CallError::Unreachable(error.to_string()))?;
+        *connected = true;
+        exchange(stream, request).await.map_err(CallError::Unanswered)
     }
 
     fn request(&self, call: Call, address: &Address) -> Result<Request<Full<Bytes>>, CallError> {

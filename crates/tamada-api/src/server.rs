@@ -50,10 +50,9 @@ pub async fn serve<D: Desk>(config: watch::Receiver<Arc<RestApiConfig>>, desk: D
 
 /// As [`serve`], on a socket bound before, so that whoever starts us learns early that the port is taken.
 pub async fn serve_on<D: Desk>(listener: Listener, mut config: watch::Receiver<Arc<RestApiConfig>>, desk: D) {
-    let mut current = config.borrow_and_update().clone();
-    let server = Arc::new(Server::new(desk, &current));
-    server.clone().resolve_allowlist();
     let mut door = Door::open(listener);
+    let server = Arc::new(Server::new(desk, &config.borrow()));
+    config.mark_changed();
     loop {
         tokio::select! {
             accepted = door.accept() => match accepted {
@@ -68,12 +67,8 @@ pub async fn serve_on<D: Desk>(listener: Listener, mut config: watch::Receiver<A
                     return;
                 }
                 let new = config.borrow_and_update().clone();
-                if new.listen != current.listen {
-                    door.move_to(new.clone());
-                }
-                server.follow(&new);
-                server.clone().resolve_allowlist();
-                current = new;
+                server.clone().follow(&new);
+                door.follow(&new);
             }
         }
     }
@@ -104,23 +99,20 @@ impl<D: Desk> Server<D> {
         self.rules.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    fn set_rules(&self, rules: Rules) {
-        *self.rules.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(rules);
-    }
-
-    fn follow(&self, config: &RestApiConfig) {
-        self.set_rules(Rules::new(config));
+    fn set_rules(&self, rules: Arc<Rules>) {
+        *self.rules.write().unwrap_or_else(std::sync::PoisonError::into_inner) = rules;
     }
 
     /// Host names in the allowlist are looked up once per configuration, beside the service: until then, and if they
     /// are unknown, nobody comes in by them.
-    fn resolve_allowlist(self: Arc<Self>) {
-        let rules = self.rules();
+    fn follow(self: Arc<Self>, config: &RestApiConfig) {
+        let rules = Arc::new(Rules::new(config));
+        self.set_rules(rules.clone());
         if rules.has_host_names() {
             tokio::spawn(async move {
                 let resolved = rules.resolved().await;
                 if Arc::ptr_eq(&self.rules(), &rules) {
-                    self.set_rules(resolved);
+                    self.set_rules(Arc::new(resolved));
                 }
             });
         }
@@ -136,12 +128,15 @@ impl<D: Desk> Server<D> {
 /// The socket in use, or the wish for one.
 struct Door {
     listener: Option<tokio::net::TcpListener>,
-    wanted: Option<Arc<RestApiConfig>>,
+    /// The configuration that `listener` belongs to, or shall belong to.
+    config: RestApiConfig,
+    /// The failure to get the socket was logged; once is enough until it is there.
+    complained: bool,
 }
 
 impl Door {
     fn open(listener: Listener) -> Self {
-        let mut door = Self { listener: None, wanted: None };
+        let mut door = Self { listener: None, config: listener.config().clone(), complained: false };
         door.take(listener);
         door
     }
@@ -153,22 +148,29 @@ impl Door {
         }
     }
 
-    /// `listen` was changed by a reload. The old socket goes first: the new address may overlap with it.
-    fn move_to(&mut self, config: Arc<RestApiConfig>) {
-        self.listener = None;
-        self.wanted = Some(config);
-        self.try_wanted();
+    /// After a change of `listen` the old socket goes first: the new address may overlap with it.
+    fn follow(&mut self, config: &RestApiConfig) {
+        let moves = config.listen != self.config.listen;
+        self.config = config.clone();
+        if moves {
+            self.listener = None;
+            self.complained = false;
+            self.bind();
+        }
     }
 
-    fn try_wanted(&mut self) {
-        let Some(config) = self.wanted.clone() else { return };
-        match Listener::bind(&config) {
+    fn bind(&mut self) {
+        match Listener::bind(&self.config) {
             Ok(listener) => {
                 info!("REST API listens on {}", listener.address());
+                self.complained = false;
                 self.take(listener);
-                self.wanted = None;
             }
-            Err(error) => error!("{error}"),
+            Err(_) if self.complained => {}
+            Err(error) => {
+                self.complained = true;
+                error!("{error}");
+            }
         }
     }
 
@@ -179,7 +181,7 @@ impl Door {
                 Some(listener) => return listener.accept().await,
                 None => {
                     tokio::time::sleep(TRY_AGAIN).await;
-                    self.try_wanted();
+                    self.bind();
                 }
             }
         }

@@ -14,6 +14,7 @@ const BACKLOG_MIN: u32 = 128;
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    config: RestApiConfig,
 }
 
 /// Why there is no socket, in one sentence.
@@ -34,7 +35,7 @@ impl Listener {
         let mut last = "the host has no address".to_owned();
         for address in candidates {
             match listen(address, backlog).and_then(|socket| Ok((socket.local_addr()?, socket))) {
-                Ok((address, socket)) => return Ok(Self { socket, address }),
+                Ok((address, socket)) => return Ok(Self { socket, address, config: config.clone() }),
                 Err(why) => last = in_words(&why),
             }
         }
@@ -44,6 +45,11 @@ impl Listener {
     /// The address that was bound: with port 0 configured, the one that was given.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it was bound for.
+    pub(super) fn config(&self) -> &RestApiConfig {
+        &self.config
     }
 
     pub(super) fn into_tokio(self) -> std::io::Result<tokio::net::TcpListener> {

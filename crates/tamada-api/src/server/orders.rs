@@ -144,3 +144,79 @@ fn reinitialize(wish: &Document) -> Reinitialize {
     let on = |key: &str| wish.get(key).and_then(boolean).unwrap_or(false);
     Reinitialize { force: on("force"), from_leader: on("from_leader") || on("from-leader") }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tamada_wire::scene;
+
+    use super::*;
+
+    fn now() -> Wall {
+        time::instant("2026-11-23T09:00:00+00:00").expect("a timestamp")
+    }
+
+    fn refusal(answer: &Answer) -> String {
+        match answer {
+            Answer::Body { status, body, .. } => format!("{} {}", status.as_u16(), String::from_utf8_lossy(body)),
+            Answer::Code(_) | Answer::Challenge(_) | Answer::Page(_) => format!("{answer:?}"),
+        }
+    }
+
+    #[test]
+    fn the_first_wrong_key_of_a_restart_answers() {
+        let unparsable =
+            "422 Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601";
+        let wrong_role = "400 PostgreSQL role should be either primary, standby_leader, or replica";
+        let wrong_timeout = "400 Timeout should be a positive number of seconds";
+        let format = "400 Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: ";
+        for (wish, expected) in [
+            (
+                json!({"schedule": "2026-11-23T10:00"}),
+                "400 Timezone information is mandatory for the scheduled restart",
+            ),
+            (json!({"schedule": "2026-11-23T08:59:59+00:00"}), "422 Cannot schedule restart in the past"),
+            (json!({"schedule": "11/12/2027 10:00 UTC"}), unparsable),
+            (json!({"schedule": null}), unparsable),
+            (json!({"schedule": 5, "role": "x"}), unparsable),
+            (json!({"role": "master"}), wrong_role),
+            (json!({"role": ["primary"], "timeout": 0}), wrong_role),
+            (json!({"postgres_version": "15.x"}), "400 Invalid PostgreSQL version: 15.x"),
+            (json!({"postgres_version": "9.6"}), &format!("{format}9.6")),
+            (json!({"postgres_version": 15}), &format!("{format}15")),
+            (json!({"postgres_version": "1.2.3.4"}), &format!("{format}1.2.3.4")),
+            (json!({"timeout": 0}), wrong_timeout),
+            (json!({"timeout": "5MB"}), wrong_timeout),
+            (json!({"timeout": []}), wrong_timeout),
+            (json!({"timeout": 5, "shape": 1, "role": "x"}), "400 Unknown filter for the scheduled restart: shape"),
+        ] {
+            let answer = restart_order(&scene::object(wish.clone()), now()).expect_err("a refusal");
+            assert_eq!(refusal(&answer), expected, "{wish}");
+        }
+    }
+
+    #[test]
+    fn a_restart_comes_with_its_conditions() {
+        let wish = json!({"role": "replica", "postgres_version": "16.1", "timeout": "2min", "restart_pending": false});
+        let (conditions, at) = restart_order(&scene::object(wish), now()).expect("an order");
+        let expected = RestartConditions {
+            role: Some(Role::Replica),
+            postgres_version: Some("16.1".into()),
+            restart_pending: Some(false.into()),
+            timeout_seconds: Some(120),
+        };
+        assert_eq!((conditions, at), (expected, None));
+        let wish = json!({"schedule": "2026-11-23 10:00 +0100"});
+        let (_, at) = restart_order(&scene::object(wish), now()).expect("an order");
+        assert_eq!(at.map(|at| at.text).as_deref(), Some("2026-11-23T10:00:00+01:00"));
+        assert!(restart_order(&Document::new(), now()).is_ok());
+    }
+
+    #[test]
+    fn reinitialize_understands_switches() {
+        let wish = |value| reinitialize(&scene::object(value));
+        assert_eq!(wish(json!({})), Reinitialize::default());
+        assert_eq!(wish(json!({"force": "on", "from-leader": true})), Reinitialize { force: true, from_leader: true });
+        assert_eq!(wish(json!({"force": "perhaps", "from_leader": 0})), Reinitialize::default());
+    }
+}

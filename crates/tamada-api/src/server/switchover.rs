@@ -258,3 +258,190 @@ fn title(kind: FailoverKind) -> String {
 fn capitalized(word: &str) -> String {
     word.chars().enumerate().map(|(i, c)| if i == 0 { c.to_ascii_uppercase() } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tamada_model::{PeerStatus, Tags};
+    use tamada_wire::scene;
+
+    use super::*;
+
+    const SWITCHOVER: FailoverKind = FailoverKind::Switchover;
+    const FAILOVER: FailoverKind = FailoverKind::ManualFailover;
+
+    fn now() -> Wall {
+        tamada_wire::time::instant("2026-11-23T09:00:00+00:00").expect("a timestamp")
+    }
+
+    fn checked(asked: FailoverKind, pause: bool, body: Value) -> String {
+        match Wish::from_body(&scene::object(body)).check(asked, pause, now()) {
+            Ok((kind, request)) => {
+                let name = |name: &Option<MemberName>| name.as_ref().map_or("anybody".into(), MemberName::to_string);
+                let at = request.scheduled_at.map_or("now".into(), |at| at.text);
+                format!("{} {} -> {} {at}", kind.bare(), name(&request.leader), name(&request.candidate))
+            }
+            Err(Answer::Body { status, body, .. }) => format!("{} {}", status.as_u16(), String::from_utf8_lossy(&body)),
+            Err(other) => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_wish_is_checked_in_order() {
+        let no_candidate = "400 Failover could be performed only to a specific candidate";
+        let no_leader = "400 Switchover could be performed only from a specific leader";
+        let in_pause = "400 Can't schedule switchover in the paused state";
+        let anonymous = "400 Switchover is possible only to a specific candidate in a paused state";
+        let same = "400 Switchover target and source are the same";
+        let later = "2026-11-23T10:00:00+01:00";
+        let soon = "2026-11-23T10:00:00+00:00";
+        for (asked, pause, body, expected) in [
+            (FAILOVER, false, json!({"leader": "a", "scheduled_at": soon}), no_candidate),
+            (FAILOVER, false, json!({"candidate": ""}), no_candidate),
+            (SWITCHOVER, true, json!({"candidate": "b", "scheduled_at": soon}), no_leader),
+            (FAILOVER, false, json!({"candidate": "b", "scheduled_at": soon}), "400 Failover can't be scheduled"),
+            (SWITCHOVER, true, json!({"leader": "a", "scheduled_at": "nonsense"}), in_pause),
+            (
+                SWITCHOVER,
+                false,
+                json!({"leader": "a", "scheduled_at": "2026-11-23T10:00"}),
+                "400 Timezone information is mandatory for the scheduled switchover",
+            ),
+            (
+                SWITCHOVER,
+                false,
+                json!({"leader": "a", "scheduled_at": "2026-11-23T08:00:00+00:00"}),
+                "422 Cannot schedule switchover in the past",
+            ),
+            (SWITCHOVER, true, json!({"leader": "a"}), anonymous),
+            (SWITCHOVER, false, json!({"leader": "a", "candidate": "a"}), same),
+            (FAILOVER, false, json!({"leader": "a", "candidate": "a"}), same),
+            (FAILOVER, false, json!({"leader": "a", "member": "b"}), "switchover a -> b now"),
+            (FAILOVER, true, json!({"candidate": "b"}), "failover anybody -> b now"),
+            (SWITCHOVER, false, json!({"leader": "a"}), "switchover a -> anybody now"),
+            (SWITCHOVER, false, json!({"leader": 1, "candidate": 2}), "switchover 1 -> 2 now"),
+            (
+                SWITCHOVER,
+                false,
+                json!({"leader": "a", "candidate": "b", "scheduled_at": later}),
+                "switchover a -> b 2026-11-23T10:00:00+01:00",
+            ),
+        ] {
+            assert_eq!(checked(asked, pause, body.clone()), expected, "{body}");
+        }
+    }
+
+    fn feasible(kind: FailoverKind, leader: &str, candidate: &str, report: &Report, cluster: &Cluster) -> String {
+        let name = |name: &str| (!name.is_empty()).then(|| MemberName::new(name));
+        let request = FailoverRequest { leader: name(leader), candidate: name(candidate), scheduled_at: None };
+        match candidates(kind, &request, report, cluster) {
+            Ok(members) => members.iter().map(|(name, _)| format!("{name} ")).collect(),
+            Err(text) => text,
+        }
+    }
+
+    #[test]
+    fn the_keys_tell_who_could_take_over() {
+        let cluster = scene::three_members();
+        let report = scene::leader();
+        let synchronous = Report { is_synchronous_mode: true, ..scene::leader() };
+        let quorum = Report { is_quorum_mode: true, ..synchronous.clone() };
+        let not_listed = "candidate name does not match with sync_standby";
+        for (kind, leader, candidate, report, expected) in [
+            (SWITCHOVER, "b", "", &report, "leader name does not match"),
+            (SWITCHOVER, "a", "x", &report, "candidate does not exists"),
+            (FAILOVER, "", "x", &synchronous, "candidate does not exists"),
+            (SWITCHOVER, "a", "x", &synchronous, not_listed),
+            (SWITCHOVER, "a", "c", &synchronous, not_listed),
+            (SWITCHOVER, "a", "c", &quorum, ""),
+            (SWITCHOVER, "a", "b", &synchronous, "b "),
+            (SWITCHOVER, "a", "", &synchronous, "b "),
+            (SWITCHOVER, "a", "", &quorum, "b "),
+            (SWITCHOVER, "a", "", &report, "b "),
+            (FAILOVER, "", "c", &synchronous, ""),
+        ] {
+            assert_eq!(feasible(kind, leader, candidate, report, &cluster), expected, "{leader} -> {candidate}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_left_to_take_over() {
+        let mut cluster = scene::three_members();
+        cluster.members.remove(&"b".into());
+        let alone = "switchover is not possible: cluster does not have members except leader";
+        assert_eq!(feasible(SWITCHOVER, "a", "", &scene::leader(), &cluster), alone);
+        cluster.sync = None;
+        let synchronous = Report { is_synchronous_mode: true, ..scene::leader() };
+        let none = "switchover is not possible: can not find sync_standby";
+        assert_eq!(feasible(SWITCHOVER, "a", "", &synchronous, &cluster), none);
+    }
+
+    #[test]
+    fn a_peer_may_not_be_able_to() {
+        let peer = |status| PeerAnswer::Answered(Box::new(status));
+        let tags = Tags(scene::object(json!({"nofailover": true})));
+        assert_eq!(limitation(&PeerAnswer::Silent { because: String::new() }), Some("not reachable"));
+        assert_eq!(limitation(&peer(PeerStatus { tags, ..PeerStatus::default() })), Some("not allowed to promote"));
+        let no_watchdog = PeerStatus { watchdog_failed: true, ..PeerStatus::default() };
+        assert_eq!(limitation(&peer(no_watchdog)), Some("not watchdog capable"));
+        assert_eq!(limitation(&peer(PeerStatus::default())), None);
+    }
+
+    fn waiting(kind: FailoverKind, candidate: Option<&str>) -> Waiting {
+        let limit = Duration::from_secs(20);
+        Waiting { kind, old_leader: Some("a".into()), candidate: candidate.map(MemberName::from), limit }
+    }
+
+    /// A reading of the store this long after the write.
+    fn read(leader: Option<&str>, has_request: bool, after: Duration) -> Report {
+        let mut cluster = scene::three_members();
+        cluster.leader = cluster.leader.map(|known| tamada_model::Stamped {
+            value: leader.map_or(known.value, MemberName::from),
+            stamp: known.stamp,
+        });
+        cluster.leader = cluster.leader.filter(|_| leader.is_some());
+        cluster.failover = cluster.failover.filter(|_| has_request);
+        Report { cluster: Some(Arc::new(cluster)), cluster_seen_at: Some(scene::now() + after), ..scene::leader() }
+    }
+
+    fn judged(reports: &[Report]) -> Vec<Outcome> {
+        let mut was_seen = false;
+        let waiting = waiting(SWITCHOVER, None);
+        reports.iter().map(|report| waiting.judge(report, scene::now(), &mut was_seen)).collect()
+    }
+
+    #[test]
+    fn a_new_leader_ends_the_waiting_and_none_does_not() {
+        let at = Duration::from_millis;
+        let story = [read(Some("a"), true, at(0)), read(None, true, at(10)), read(Some("b"), true, at(20))];
+        assert_eq!(judged(&story), [Outcome::Pending, Outcome::Pending, Outcome::To("b".into())]);
+    }
+
+    #[test]
+    fn a_vanished_request_has_failed_but_not_one_that_is_not_read_yet() {
+        let at = Duration::from_millis;
+        let before = Report { cluster_seen_at: Some(scene::now() - at(1)), ..read(Some("a"), false, at(0)) };
+        let story =
+            [before, read(Some("a"), false, at(5)), read(Some("a"), true, at(10)), read(Some("a"), false, at(20))];
+        assert_eq!(judged(&story), [Outcome::Pending, Outcome::Pending, Outcome::Pending, Outcome::Gone]);
+        assert_eq!(judged(&[read(Some("a"), false, READING_LAG)]), [Outcome::Gone]);
+    }
+
+    #[test]
+    fn an_older_request_is_not_ours() {
+        let at = Duration::from_millis;
+        let before = Report { cluster_seen_at: Some(scene::now() - at(1)), ..read(Some("a"), true, at(0)) };
+        assert_eq!(judged(&[before, read(Some("a"), false, at(5))]), [Outcome::Pending, Outcome::Pending]);
+    }
+
+    #[test]
+    fn the_words_at_the_end() {
+        let b = MemberName::from("b");
+        assert_eq!(waiting(SWITCHOVER, None).success(&b), "Successfully switched over to \"b\"");
+        assert_eq!(waiting(FAILOVER, Some("b")).success(&b), "Successfully failed over to \"b\"");
+        assert_eq!(waiting(SWITCHOVER, Some("c")).success(&b), "Switched over to \"b\" instead of \"c\"");
+        assert_eq!(waiting(FAILOVER, Some("c")).success(&b), "Failed over to \"b\" instead of \"c\"");
+        let unknown = "Failover status unknown after 20 seconds; operation may still be in progress";
+        assert_eq!(waiting(FAILOVER, None).unknown(), unknown);
+    }
+}
