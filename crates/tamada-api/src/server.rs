@@ -106,6 +106,9 @@ impl<D: Desk> Server<D> {
     /// Host names in the allowlist are looked up once per configuration, beside the service: until then, and if they
     /// are unknown, nobody comes in by them.
     fn follow(self: Arc<Self>, config: &RestApiConfig) {
+        if listen::wants_tls(config) {
+            warn!("restapi.certfile is set, but this version can not serve TLS: going on without");
+        }
         let rules = Arc::new(Rules::new(config));
         self.set_rules(rules.clone());
         if rules.has_host_names() {

@@ -23,8 +23,9 @@ use tracing::debug;
 
 use super::{Desk, Server};
 
-/// Far more than load balancers and dashboards need; a client that opens more is ill.
-const CONNECTIONS_MAX: usize = 1000;
+/// Far more than load balancers and dashboards need. A process may usually open 1024 files, and the agent must never
+/// miss one because of its clients.
+const CONNECTIONS_MAX: usize = 500;
 
 /// A new client's first request, complete with its headers.
 const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(10);

@@ -20,7 +20,8 @@ pub trait Desk: Clone + Send + Sync + 'static {
     /// The reports as they come out.
     fn reports(&self) -> watch::Receiver<Arc<Report>>;
 
-    /// Hands a request to the agent. What it answers goes to the client as it is.
+    /// Hands a request to the agent. What it answers goes to the client as it is, but for `SetFailover`: there any
+    /// status of success means that the key is written, and the end is awaited here.
     fn ask(&self, request: Request) -> Asking;
 
     fn now(&self) -> Now;

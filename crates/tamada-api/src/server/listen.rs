@@ -31,6 +31,9 @@ impl Listener {
         let (host, port) = &config.listen;
         let backlog = config.request_queue_size.max(BACKLOG_MIN);
         let error = |why: String| ListenError { host: host.clone(), port: *port, why };
+        if wants_tls(config) {
+            return Err(error(NO_TLS.into()));
+        }
         let candidates = candidates(host, *port).map_err(|why| error(format!("unknown host ({why})")))?;
         let mut last = "the host has no address".to_owned();
         for address in candidates {
@@ -55,6 +58,13 @@ impl Listener {
     pub(super) fn into_tokio(self) -> std::io::Result<tokio::net::TcpListener> {
         tokio::net::TcpListener::from_std(self.socket)
     }
+}
+
+/// Whoever asked for TLS must not get passwords in plain text instead.
+const NO_TLS: &str = "restapi.certfile is set, but this version can not serve TLS; remove it to serve without";
+
+pub(super) fn wants_tls(config: &RestApiConfig) -> bool {
+    config.tls.cert.is_some()
 }
 
 /// All interfaces: one socket for IPv6 and IPv4 where the host has IPv6, else IPv4.

@@ -27,6 +27,14 @@ async fn a_taken_port_is_told_in_one_sentence() {
     assert!(error.ends_with("this host does not have that address; change restapi.listen"), "{error}");
 }
 
+#[test]
+fn who_wants_tls_does_not_get_plain_text() {
+    let mut config = on("127.0.0.1", 0);
+    config.tls.cert = Some("/etc/ssl/rest.pem".into());
+    let error = Listener::bind(&config).expect_err("no TLS yet").to_string();
+    assert!(error.ends_with("this version can not serve TLS; remove it to serve without"), "{error}");
+}
+
 #[tokio::test]
 async fn all_interfaces_means_all() {
     for host in ["", "*", "0.0.0.0"] {
