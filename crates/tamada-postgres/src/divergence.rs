@@ -1,0 +1,176 @@
+//! The numbers behind the question whether this data directory has left the leader's history (ha-loop.md 23.5). What
+//! they mean is the core's to judge.
+
+use std::time::Duration;
+
+use tamada_model::{Comparison, ControlState, Divergence, HistoryFile, Lsn, State, Timeline, Upstream};
+use tokio::time::Instant;
+
+use crate::connect::Patience;
+use crate::inspect::{history, standby_timeline, waldump};
+use crate::{PgError, Postgres};
+
+/// Where we are.
+struct Local {
+    timeline: Timeline,
+    lsn: Lsn,
+    in_recovery: bool,
+}
+
+/// Where the leader is and how it got there.
+struct Leader {
+    timeline: Timeline,
+    history: Option<Vec<(Timeline, Lsn)>>,
+}
+
+impl Postgres {
+    pub async fn divergence(&self, leader: &Upstream) -> Divergence {
+        match tokio::time::timeout(LIMIT, self.gather(leader)).await {
+            Ok(Ok(comparison)) => Divergence::Compared(Box::new(comparison)),
+            Ok(Err(because)) => Divergence::Undecided { because },
+            Err(_) => Divergence::Undecided { because: "comparing with the leader took too long".to_owned() },
+        }
+    }
+
+    async fn gather(&self, leader: &Upstream) -> Result<Comparison, String> {
+        let local = self.local_position().await?;
+        tracing::info!("Local timeline={} lsn={}", local.timeline, local.lsn);
+        let leader = self.leader_position(leader, local.timeline).await?;
+        tracing::info!("primary_timeline={}", leader.timeline);
+        let end = if local.in_recovery || local.timeline >= leader.timeline {
+            None
+        } else {
+            waldump::checkpoint_end(self.tools(), &self.data_dir(), local.timeline, local.lsn).await
+        };
+        Ok(Comparison {
+            local_timeline: local.timeline,
+            local_lsn: local.lsn,
+            in_recovery: local.in_recovery,
+            leader_timeline: leader.timeline,
+            leader_history: leader.history,
+            shutdown_checkpoint_end: end,
+        })
+    }
+
+    async fn local_position(&self) -> Result<Local, String> {
+        if self.discover().await.map_err(|error| error.in_words())?.is_none() {
+            return self.position_in_control().await;
+        }
+        match self.position_of_standby().await {
+            Ok(local) => Ok(local),
+            Err(_) if matches!(self.state(), State::Starting | State::BootstrapStarting) => {
+                tracing::info!("PostgreSQL is still starting, will use pg_controldata as a fallback");
+                self.position_in_control().await
+            }
+            Err(error) => Err(format!("our own position is not known: {}", error.in_words())),
+        }
+    }
+
+    async fn position_of_standby(&self) -> Result<Local, PgError> {
+        let identity = standby_timeline::identify(&mut self.replicate_locally().await?).await?;
+        let mut client = self.connect_locally("heartbeat", Patience::Short).await?;
+        let row = client.ask_row("SELECT pg_last_wal_replay_lsn(), pg_is_in_recovery()").await?;
+        let replayed = row.lsn(0).filter(|_| row.truth(1));
+        let lsn = replayed.ok_or_else(|| PgError::Misconfigured("PostgreSQL runs as a primary".to_owned()))?;
+        Ok(Local { timeline: identity.timeline, lsn, in_recovery: true })
+    }
+
+    async fn position_in_control(&self) -> Result<Local, String> {
+        self.refresh_control(Instant::now() + LIMIT).await;
+        let control = self.memory().control.clone().ok_or("pg_control could not be read")?;
+        let recovered = control.min_recovery_end_timeline.filter(|_| !control.min_recovery_end.is_zero());
+        let standby = matches!(control.state, ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery);
+        match (control.state, recovered) {
+            (_, Some(timeline)) if standby => Ok(Local { timeline, lsn: control.min_recovery_end, in_recovery: true }),
+            (ControlState::ShutDown | ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery, _) => {
+                let timeline = control.checkpoint_timeline.ok_or("pg_control tells no timeline")?;
+                Ok(Local { timeline, lsn: control.checkpoint, in_recovery: false })
+            }
+            (
+                ControlState::StartingUp
+                | ControlState::ShuttingDown
+                | ControlState::InCrashRecovery
+                | ControlState::InProduction
+                | ControlState::Unknown,
+                _,
+            ) => Err("PostgreSQL was not shut down cleanly".to_owned()),
+        }
+    }
+
+    async fn leader_position(&self, leader: &Upstream, local: Timeline) -> Result<Leader, String> {
+        let (host, port) = address(leader).ok_or("the leader has no address")?;
+        let in_words = |error: PgError| format!("the leader cannot be asked: {}", error.in_words());
+        let mut sql = self.connect_to(&host, port).await.map_err(in_words)?;
+        if sql.ask_row("SELECT pg_is_in_recovery()").await.map_err(in_words)?.truth(0) {
+            tracing::info!("Leader is still in_recovery and therefore can't be used for rewind");
+            return Err("the leader is still in recovery".to_owned());
+        }
+        let mut replication = self.replicate_from(&host, port).await.map_err(in_words)?;
+        let identity = standby_timeline::identify(&mut replication).await.map_err(in_words)?;
+        let history = match local < identity.timeline {
+            true => self.leader_history(&mut replication, identity.timeline).await,
+            false => None,
+        };
+        Ok(Leader { timeline: identity.timeline, history })
+    }
+
+    async fn leader_history(
+        &self,
+        replication: &mut crate::client::Client,
+        timeline: Timeline,
+    ) -> Option<Vec<(Timeline, Lsn)>> {
+        match standby_timeline::history(replication, timeline).await {
+            Ok(text) => {
+                let lines: Vec<String> =
+                    history::lines(&text).into_iter().map(|(tl, lsn, why)| format!("{tl}\t{lsn}\t{why}")).collect();
+                tracing::info!("primary: history={}", lines.join("\n"));
+                Some(history::parents(&text))
+            }
+            Err(error) => {
+                tracing::error!("The leader's timeline history could not be read: {}", error.in_words());
+                None
+            }
+        }
+    }
+
+    /// The local history file of `timeline`.
+    pub async fn history_file(&self, timeline: Timeline) -> Option<HistoryFile> {
+        self.files(move |config| Ok(history::read(&config.data_dir, timeline))).await.ok().flatten()
+    }
+
+    /// Whether pg_control shows the timeline we write on; a CHECKPOINT sees to it if not (23.11). Until then nobody can
+    /// be rewound from us.
+    pub async fn checkpoint_after_promote(&self) -> Result<bool, PgError> {
+        let mut client = self.connect_locally("heartbeat", Patience::Long).await?;
+        let sql = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int = timeline_id \
+                   FROM pg_control_checkpoint() WHERE NOT pg_is_in_recovery()";
+        if client.ask_row(sql).await?.truth(0) {
+            return Ok(true);
+        }
+        client.ask("CHECKPOINT").await?;
+        Ok(client.ask_row(sql).await?.truth(0))
+    }
+
+    /// A standby paused because a parameter was too small goes on (11.7).
+    pub async fn resume_replay(&self) {
+        tracing::info!("Resuming paused WAL replay for PostgreSQL 14+");
+        let resumed = async {
+            let mut client = self.connect_locally("heartbeat", Patience::Short).await?;
+            client.ask("SELECT pg_wal_replay_resume()").await
+        };
+        if let Err(error) = resumed.await {
+            tracing::warn!("WAL replay could not be resumed: {}", error.in_words());
+        }
+    }
+}
+
+/// Two connections to the leader and a few short questions.
+const LIMIT: Duration = Duration::from_secs(15);
+
+pub(crate) fn address(upstream: &Upstream) -> Option<(String, u16)> {
+    match upstream {
+        Upstream::Nobody => None,
+        Upstream::Member(member) => Some((member.host.clone(), member.port)),
+        Upstream::Remote(remote) => Some((remote.host.clone()?, remote.port.unwrap_or(5432))),
+    }
+}

@@ -1,0 +1,96 @@
+//! From standby to primary (ha-loop.md 13.6, postgres.md 10).
+
+use std::time::Duration;
+
+use tamada_model::{JobEnd, Role};
+use tokio::time::Instant;
+
+use super::{JobHand, Outcome};
+use crate::callbacks::Callback;
+use crate::process::child;
+use crate::tools::Tool;
+use crate::words;
+use crate::{PgError, Postgres};
+
+impl Postgres {
+    pub(super) async fn promote(&self, wait: Duration, hand: &JobHand) -> Outcome {
+        match self.role() {
+            Role::Primary => return Ok(JobEnd::Done),
+            Role::Promoted => return Ok(self.await_primary(wait).await),
+            Role::Replica | Role::StandbyLeader | Role::Demoted | Role::Uninitialized => {}
+        }
+        if !self.may_promote(hand).await? {
+            return Ok(JobEnd::PrePromoteRefused);
+        }
+        if !hand.cancel.commit() {
+            tracing::info!("PostgreSQL promote cancelled.");
+            return Ok(JobEnd::Cancelled);
+        }
+        self.pg_ctl_promote().await?;
+        self.set_role(Role::Promoted);
+        self.fire(Callback::OnRoleChange, Role::Promoted);
+        Ok(self.await_primary(wait).await)
+    }
+
+    /// The operator's script has the last word (24.5).
+    async fn may_promote(&self, hand: &JobHand) -> Result<bool, PgError> {
+        let config = self.config();
+        let Some(line) = &config.pre_promote else { return Ok(true) };
+        let words = words::split(line).unwrap_or_default();
+        let Some((program, words)) = words.split_first() else { return Ok(false) };
+        let command = child::with(tokio::process::Command::new(program), words);
+        match child::run(command, &hand.cancel).await {
+            Err(PgError::Cancelled) => Err(PgError::Cancelled),
+            Err(error) => {
+                tracing::error!("pre_promote script `{line}`: {}", error.in_words());
+                Ok(false)
+            }
+            Ok(code) => {
+                tracing::info!("pre_promote script `{line}` exited with {code}");
+                Ok(code == 0)
+            }
+        }
+    }
+
+    async fn pg_ctl_promote(&self) -> Result<(), PgError> {
+        let mut command = child::command(&self.tools().path(Tool::PgCtl));
+        command.args(["promote", "-W", "-D"]).arg(self.data_dir());
+        let output = child::ask(command, PG_CTL).await?;
+        if output.ok() {
+            return Ok(());
+        }
+        let complaint = output.stderr.trim().to_owned();
+        Err(PgError::Exited { tool: "pg_ctl promote".to_owned(), code: output.code.to_string(), complaint })
+    }
+
+    /// Recovery ends in PostgreSQL's own time; until then the role is `promoted`.
+    async fn await_primary(&self, wait: Duration) -> JobEnd {
+        let deadline = Instant::now() + wait;
+        loop {
+            if self.is_writable().await {
+                self.set_role(Role::Primary);
+                return JobEnd::Done;
+            }
+            if Instant::now() >= deadline || self.postmaster().is_none() {
+                return JobEnd::StillStarting;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn is_writable(&self) -> bool {
+        let Some(postmaster) = self.postmaster() else { return false };
+        let asked = async {
+            let mut client = self.heartbeat(postmaster.pid).await?;
+            let row = client.ask_row("SELECT pg_is_in_recovery()").await?;
+            self.keep_heartbeat(postmaster.pid, client);
+            Ok::<bool, PgError>(row.get(0) == Some("f"))
+        };
+        tokio::time::timeout(ASK, asked).await.is_ok_and(|answer| answer.unwrap_or(false))
+    }
+}
+
+/// pg_ctl writes a file and sends a signal.
+const PG_CTL: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+const ASK: Duration = Duration::from_secs(2);

@@ -1,0 +1,241 @@
+//! pg_rewind: taking back what this member wrote and the cluster never had (ha-loop.md 23.6–23.9).
+//!
+//! It overwrites files in place. If the machine dies meanwhile, what is left is of two histories at once and must not
+//! be started; a note beside the directory says so until pg_rewind has ended well.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tamada_model::{CheckpointFirst, JobEnd, PgMajor, State, Stop, StopMode, Upstream};
+
+use super::stop::Tell;
+use super::{JobHand, Outcome};
+use crate::configure::validate;
+use crate::connect::rewind_credentials;
+use crate::dsn;
+use crate::markers::Underway;
+use crate::options::{For, options};
+use crate::pgpass;
+use crate::process::child::{self, Output};
+use crate::supervisor::{conf_path, is_inside};
+use crate::tools::Tool;
+use crate::wal;
+use crate::{PgError, Postgres};
+
+/// The server whose history we take over.
+struct From {
+    name: String,
+    host: String,
+    port: u16,
+}
+
+impl Postgres {
+    pub(super) async fn rewind(&self, from: &Upstream, trusted: bool, hand: &JobHand) -> Outcome {
+        let Some(from) = source(from) else {
+            return Ok(JobEnd::NotNow("there is no server with an address to rewind from".to_owned()));
+        };
+        if self.discover().await?.is_some() {
+            let fast = Stop {
+                mode: StopMode::Fast,
+                checkpoint: CheckpointFirst::No,
+                timeout: None,
+                report_shutdown: false,
+                purpose: "rewind".to_owned(),
+            };
+            if let Err(error) = self.stop(&fast, Tell::Yes, hand).await {
+                tracing::warn!("Can not run pg_rewind because postgres is still running");
+                return Err(error);
+            }
+        }
+        self.archive_ready(hand).await;
+        if let Err(why) = self.check_source(&from, trusted).await {
+            tracing::warn!("Can not use {} for rewind: {why}", from.name);
+            return Ok(JobEnd::NotNow(why));
+        }
+        self.enter(State::Stopped, hand);
+        let done = self.run_rewind(&from, hand).await?;
+        if done { Ok(self.rewound()) } else { Ok(self.not_rewound(&from).await) }
+    }
+
+    fn rewound(&self) -> JobEnd {
+        self.0.notes.erase(Underway::Rewind);
+        self.memory().control = None;
+        JobEnd::Done
+    }
+
+    /// 23.8: with a leader that is gone it may work next time; with a healthy one it never will.
+    async fn not_rewound(&self, from: &From) -> JobEnd {
+        if self.check_source(from, true).await.is_err() {
+            tracing::warn!("Failed to rewind because primary {} become unreachable", from.name);
+            return JobEnd::NotNow(format!("primary {} became unreachable during pg_rewind", from.name));
+        }
+        tracing::error!("Failed to rewind from healthy primary: {}", from.name);
+        JobEnd::Failed(format!("pg_rewind from the healthy primary {} failed", from.name))
+    }
+
+    /// The server must be a primary that has made its first checkpoint (23.6). The text says what is missing.
+    async fn check_source(&self, from: &From, trusted: bool) -> Result<(), String> {
+        let inaccessible = |error: PgError| format!("not accessible or not healthy: {}", error.in_words());
+        let asked = async {
+            let mut client = self.connect_to(&from.host, from.port).await?;
+            if client.ask_row("SELECT pg_is_in_recovery()").await?.truth(0) {
+                return Ok(Err("is_in_recovery=true".to_owned()));
+            }
+            if trusted {
+                return Ok(Ok(()));
+            }
+            self.make_sure_of_checkpoint(&mut client).await
+        };
+        tokio::time::timeout(CHECK, asked).await.unwrap_or(Err(PgError::TimedOut(CHECK))).map_err(inaccessible)?
+    }
+
+    /// A primary that was just promoted shows its new timeline in pg_control only after a checkpoint; before, pg_rewind
+    /// would take the old one for true and do nothing.
+    async fn make_sure_of_checkpoint(&self, client: &mut crate::client::Client) -> Result<Result<(), String>, PgError> {
+        let config = self.config();
+        if rewind_credentials(&config).username == config.superuser.username {
+            client.ask("SET statement_timeout = 0; CHECKPOINT").await?;
+            return Ok(Ok(()));
+        }
+        let sql = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int = timeline_id \
+                   FROM pg_control_checkpoint()";
+        let checkpointed = client.ask_row(sql).await?.truth(0);
+        Ok(if checkpointed { Ok(()) } else { Err("leader has not run a checkpoint yet".to_owned()) })
+    }
+
+    /// Runs it, as often as it can be helped with a missing WAL segment; tells whether it ended well.
+    async fn run_rewind(&self, from: &From, hand: &JobHand) -> Result<bool, PgError> {
+        let notes = self.0.notes.clone();
+        self.files(move |config| {
+            notes.write(Underway::Rewind).map_err(PgError::file("noting the rewind beside", &config.data_dir))
+        })
+        .await?;
+        let restore_command = self.setting_after_restart("restore_command").await.filter(|command| !command.is_empty());
+        let restores_itself = restore_command.is_some() && self.rewind_restores();
+        loop {
+            let output = self.run_once(from, restores_itself, hand).await?;
+            tracing::info!("pg_rewind exit code={}", output.code);
+            tracing::info!(" stdout={}", output.stdout.trim());
+            tracing::info!(" stderr={}", output.stderr.trim());
+            if output.ok() {
+                return Ok(true);
+            }
+            let missing = wal::missing_segment(&output.stderr).or_else(|| wal::missing_segment(&output.stdout));
+            let fetched = match (&restore_command, missing) {
+                (Some(command), Some(segment)) if !restores_itself => self.fetch(command, &segment, hand).await?,
+                (_, _) => false,
+            };
+            if !fetched {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn run_once(&self, from: &From, restores_itself: bool, hand: &JobHand) -> Result<Output, PgError> {
+        let config = self.config();
+        let credentials = rewind_credentials(&config);
+        let mut dsn = dsn::to_server(&from.host, from.port, credentials);
+        dsn.set("dbname", &config.database);
+        dsn.set("target_session_attrs", "read-write");
+        let dsn = dsn.text(self.0.program_version.major());
+        tracing::info!("running pg_rewind from {dsn}");
+        let mut command = child::command(&self.tools().path(Tool::PgRewind));
+        command.env("PGOPTIONS", "-c statement_timeout=0");
+        let lines = pgpass::lines(&pgpass::Server { host: &from.host, port: from.port }, credentials);
+        let has_password = self.files(move |config| {
+            pgpass::write(&config.pgpass, &lines).map_err(PgError::file("writing the password file", &config.pgpass))
+        });
+        if has_password.await? {
+            command.env("PGPASSFILE", &config.pgpass);
+        }
+        command.arg("-D").arg(&config.data_dir).args(["--source-server", &dsn]);
+        if restores_itself {
+            command.arg("--restore-target-wal");
+            command.args(self.config_file_option().map(|path| format!("--config-file={}", path.display())));
+        }
+        let user = options(&config.rewind_options, For::Rewind);
+        user.complaints.iter().for_each(|complaint| tracing::error!("{complaint}"));
+        command.args(user.words);
+        child::run_collecting(command, &hand.cancel).await
+    }
+
+    /// From 15 always, before only with the configuration inside the data directory.
+    fn rewind_restores(&self) -> bool {
+        let config = self.config();
+        let major = self.major();
+        major >= PgMajor::of(15) || (major >= PgMajor::of(13) && is_inside(&config.config_dir, &config.data_dir))
+    }
+
+    fn config_file_option(&self) -> Option<PathBuf> {
+        let config = self.config();
+        let outside = !is_inside(&config.config_dir, &config.data_dir);
+        (outside && self.major() >= PgMajor::of(15)).then(|| conf_path(&config))
+    }
+
+    /// A segment that pg_rewind misses, brought back from the archive; tells whether that worked.
+    async fn fetch(&self, restore_command: &str, segment: &str, hand: &JobHand) -> Result<bool, PgError> {
+        let path = Path::new("pg_wal").join(segment);
+        let line = wal::expand(restore_command, &path.to_string_lossy(), segment);
+        let Some((program, words)) = crate::words::split(&line).and_then(|w| Some((w.first()?.clone(), w))) else {
+            return Ok(false);
+        };
+        tracing::info!("Trying to fetch the missing wal: {line}");
+        let mut command = child::with(tokio::process::Command::new(program), &words[1..]);
+        command.current_dir(self.data_dir());
+        match child::run(command, &hand.cancel).await {
+            Ok(0) => Ok(true),
+            Err(PgError::Cancelled) => Err(PgError::Cancelled),
+            Ok(_) | Err(_) => {
+                tracing::info!("Failed to fetch WAL segment {segment} required for pg_rewind");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Segments that were not archived yet would be lost by what follows (23.9).
+    pub(super) async fn archive_ready(&self, hand: &JobHand) {
+        let mode = self.setting_after_restart("archive_mode").await;
+        let command = self.setting_after_restart("archive_command").await;
+        let (Some("on" | "always"), Some(command)) = (mode.as_deref(), command.filter(|line| !line.is_empty())) else {
+            return;
+        };
+        let ready = self.files(|config| Ok(wal::ready_segments(&config.data_dir))).await.unwrap_or_default();
+        for segment in ready {
+            let path = Path::new("pg_wal").join(&segment);
+            let line = wal::expand(&command, &path.to_string_lossy(), &segment);
+            tracing::info!("Trying to archive {segment}: {line}");
+            let mut shell = tokio::process::Command::new("/bin/sh");
+            shell.arg("-c").arg(&line).current_dir(self.data_dir());
+            if !matches!(child::run(shell, &hand.cancel).await, Ok(0)) {
+                tracing::info!("Failed to archive WAL segment {segment}");
+                return;
+            }
+            // If the note cannot be changed, the segment is archived a second time, which archives must bear.
+            let _ = self.files(move |config| Ok(wal::mark_done(&config.data_dir, &segment))).await;
+        }
+    }
+
+    /// What the files say a parameter will be, whether or not a server runs.
+    pub(crate) async fn setting_after_restart(&self, name: &str) -> Option<String> {
+        let config = self.config();
+        let words = [format!("--config-file={}", conf_path(&config).display())];
+        validate::value_after_restart(self.tools(), &config.data_dir, &words, name).await
+    }
+}
+
+/// Connecting, asking, and a checkpoint that may have to write much.
+const CHECK: Duration = Duration::from_secs(300);
+
+fn source(upstream: &Upstream) -> Option<From> {
+    match upstream {
+        Upstream::Nobody => None,
+        Upstream::Member(member) => {
+            Some(From { name: member.name.to_string(), host: member.host.clone(), port: member.port })
+        }
+        Upstream::Remote(remote) => Some(From {
+            name: "remote member".to_owned(),
+            host: remote.host.clone()?,
+            port: remote.port.unwrap_or(5432),
+        }),
+    }
+}
