@@ -3,19 +3,20 @@
 //! Blanked means replaced by spaces, so that every line and column stays where it was. A comment may then say what code
 //! must not.
 
-/// One file: as it is, its code, and the part of the code that ends up in the product.
+/// One file: as it is, its comments, its code, and the part of the code that ends up in the product.
 pub struct Source<'t> {
     pub path: &'t str,
     pub text: &'t str,
+    pub comments: String,
     pub code: String,
     pub product: String,
 }
 
 impl<'t> Source<'t> {
     pub fn new(path: &'t str, text: &'t str) -> Self {
-        let code = code_of(text);
+        let (code, comments) = parted(text);
         let product = if is_test_file(path) { String::new() } else { without_tests(&code) };
-        Self { path, text, code, product }
+        Self { path, text, comments, code, product }
     }
 
     /// Modules that this file declares for tests only, as the paths (without `.rs`) where their files would be.
@@ -111,39 +112,48 @@ fn blanked(text: &str) -> String {
     text.bytes().map(blank).collect()
 }
 
-/// The text with comments, strings and characters blanked; quotes stay.
-fn code_of(text: &str) -> String {
-    let mut code = String::with_capacity(text.len());
+/// The text twice: once with everything blanked but code, once with everything blanked but comments.
+fn parted(text: &str) -> (String, String) {
+    let (mut code, mut comments) = (String::new(), String::new());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let skipped = length_of_non_code(rest, code.chars().next_back());
-        if skipped == 0 {
-            code.push(c);
-            rest = &rest[c.len_utf8()..];
-        } else {
-            code.push_str(&blanked(&rest[..skipped]));
-            rest = &rest[skipped..];
-        }
+        let piece = beginning(rest, code.chars().next_back());
+        let (here, later) = rest.split_at(match piece {
+            Piece::Code => c.len_utf8(),
+            Piece::Comment(length) | Piece::Literal(length) => length,
+        });
+        let blank = blanked(here);
+        let (to_code, to_comments) = match piece {
+            Piece::Code => (here, blank.as_str()),
+            Piece::Comment(_) => (blank.as_str(), here),
+            Piece::Literal(_) => (blank.as_str(), blank.as_str()),
+        };
+        code.push_str(to_code);
+        comments.push_str(to_comments);
+        rest = later;
     }
-    code
+    (code, comments)
 }
 
-/// How many bytes of comment, string or character literal begin here; 0: this is code.
-fn length_of_non_code(rest: &str, before: Option<char>) -> usize {
-    if rest.starts_with("//") {
-        return rest.find('\n').unwrap_or(rest.len());
-    }
-    if rest.starts_with("/*") {
-        return block_comment(rest);
-    }
-    if rest.starts_with('"') {
-        return quoted(rest);
-    }
-    if rest.starts_with('\'') {
-        return character(rest);
-    }
-    let begins_word = !before.is_some_and(is_word) || before == Some('b') || before == Some('c');
-    if begins_word && rest.starts_with('r') { raw_string(rest) } else { 0 }
+/// What begins at a place, and how many bytes of it there are.
+enum Piece {
+    Code,
+    Comment(usize),
+    Literal(usize),
+}
+
+fn beginning(rest: &str, before: Option<char>) -> Piece {
+    let literal = match rest.as_bytes() {
+        [b'/', b'/', ..] => return Piece::Comment(rest.find('\n').unwrap_or(rest.len())),
+        [b'/', b'*', ..] => return Piece::Comment(block_comment(rest)),
+        [b'"', ..] => quoted(rest),
+        [b'\'', ..] => character(rest),
+        [b'r', ..] if before.is_none_or(|before| !is_word(before) || before == 'b' || before == 'c') => {
+            raw_string(rest)
+        }
+        _ => 0,
+    };
+    if literal == 0 { Piece::Code } else { Piece::Literal(literal) }
 }
 
 fn block_comment(rest: &str) -> usize {
@@ -210,11 +220,17 @@ fn raw_string(rest: &str) -> usize {
 mod tests {
     use super::*;
 
+    fn code_of(text: &str) -> String {
+        parted(text).0
+    }
+
     #[test]
     fn comments_and_strings_are_not_code() {
         let code = code_of("a /* x /* y */ z */ b // c\nd \"e \\\" f\" g");
         assert_eq!(code.split_whitespace().collect::<Vec<_>>(), ["a", "b", "d", "g"]);
         assert_eq!(code.lines().count(), 2);
+        let comments = parted("a // b\nc /* d */ \"// e\"").1;
+        assert_eq!(comments.split_whitespace().collect::<Vec<_>>(), ["//", "b", "/*", "d", "*/"]);
         let raw = code_of("br#\"one \" two\"# three r\"four\" r#type for_r(\"five\")");
         assert_eq!(raw.split_whitespace().collect::<Vec<_>>(), ["b", "three", "r#type", "for_r(", ")"]);
     }
