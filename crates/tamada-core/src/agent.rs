@@ -887,7 +887,8 @@ impl Agent {
         }
     }
 
-    fn report(&self, now: Now) -> Report {
+    /// What this member tells about itself.
+    pub fn report(&self, now: Now) -> Report {
         tell::report(&tell::Told {
             setup: &self.setup,
             memory: &self.memory,

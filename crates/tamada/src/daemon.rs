@@ -1,0 +1,180 @@
+//! From a configuration file to a running agent: parse, check, build, run, drain (ha-loop.md 2.1). Nothing is touched
+//! before everything that can be checked was checked.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tamada_api::client::Client;
+use tamada_api::server::{self, Listener};
+use tamada_core::{Agent, Leave};
+use tamada_dcs::{Freshness, Store, StoreError};
+use tamada_model::{Cluster, Report};
+use tamada_postgres::Postgres;
+use tokio::sync::{mpsc, watch};
+
+use crate::configuration::Configuration;
+use crate::desk::{Counter, Order};
+use crate::drive::Driver;
+use crate::execute::Hands;
+use crate::{clock, init, log};
+
+/// How long a member of our name may take to show that it lives (2.2).
+const NAMESAKE: Duration = Duration::from_secs(3);
+/// How long to wait between attempts to reach the store at start.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+/// Events and requests that may wait for the agent; more would mean that it hangs.
+const WAITING: usize = 64;
+
+/// Why the agent could not start. One sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refusal(String);
+
+impl Refusal {
+    fn because(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+pub fn run(path: Option<PathBuf>) -> ExitCode {
+    let configuration = match Configuration::load(path.as_deref()) {
+        Ok(configuration) => configuration,
+        Err(unusable) => {
+            eprintln!("{unusable}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let log = match log::install(&configuration.checked().log) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_stack_size(256 * 1024)
+        .build()
+        .map_err(Refusal::because)
+        .and_then(|runtime| {
+            let ended = runtime.block_on(start(configuration, log.clone()));
+            runtime.shutdown_background();
+            ended
+        });
+    let code = match ended {
+        Ok(Leave::AsAsked) => ExitCode::SUCCESS,
+        Ok(Leave::Refusing) => ExitCode::FAILURE,
+        Err(refusal) => {
+            tracing::error!(critical = true, "{refusal}");
+            ExitCode::FAILURE
+        }
+    };
+    log.drain();
+    code
+}
+
+async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Leave, Refusal> {
+    configuration.say_adjustments();
+    let checked = configuration.checked();
+    let postgres = Postgres::open(checked.postgres.clone()).await.map_err(Refusal::because)?;
+    let store = tamada_dcs::open(&checked.store, checked.store_scope.clone()).map_err(Refusal::because)?;
+    let client = Client::new(&checked.ctl);
+    let cluster = first_reading(&*store, checked.settings.retry_timeout).await?;
+    refuse_namesake(&cluster, &configuration, &client).await?;
+    if let Some(config) = &cluster.config {
+        configuration.follow_store(config);
+    }
+    let checked = configuration.checked();
+    let settings = &checked.settings;
+    store.set_times(settings.ttl, settings.loop_wait, settings.retry_timeout);
+    postgres.reconfigure(checked.postgres.clone(), false).await;
+    postgres.adopt().await;
+    let listener = Listener::bind(&checked.restapi).map_err(Refusal::because)?;
+    assemble(configuration, log, store, postgres, client, listener)?.drive().await.map_err(Refusal::because)
+}
+
+fn assemble(
+    configuration: Configuration,
+    log: log::Handle,
+    store: Arc<dyn Store>,
+    postgres: Postgres,
+    client: Client,
+    listener: Listener,
+) -> Result<Driver, Refusal> {
+    let agent = Agent::new(configuration.setup());
+    let (events, event_inbox) = mpsc::channel(WAITING);
+    let (orders, order_inbox) = mpsc::channel(WAITING);
+    let (reports, latest) = watch::channel(Arc::new(agent.report(clock::now())));
+    let checked = configuration.checked();
+    let (restapi, restapi_config) = watch::channel(Arc::new(checked.restapi.clone()));
+    let hands = Hands {
+        name: checked.me.name.clone(),
+        store,
+        postgres,
+        client: client.clone(),
+        events,
+        reports,
+        running: Default::default(),
+        replies: Default::default(),
+        leader: None,
+        store_is_readable: false,
+        paused: checked.settings.pause,
+        slots_at_work: Arc::new(tokio::sync::Semaphore::new(1)),
+    };
+    serve_rest(listener, restapi_config, latest, orders, client)?;
+    init::notify_ready();
+    Ok(Driver { agent, hands, events: event_inbox, orders: order_inbox, configuration, restapi, log })
+}
+
+/// A thread and a runtime of its own: a flood of health checks can slow itself down, but not the lease.
+fn serve_rest(
+    listener: Listener,
+    config: watch::Receiver<Arc<tamada_model::RestApiConfig>>,
+    reports: watch::Receiver<Arc<Report>>,
+    orders: mpsc::Sender<Order>,
+    client: Client,
+) -> Result<(), Refusal> {
+    let desk = Counter { reports, orders, client };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Refusal::because)?;
+    std::thread::Builder::new()
+        .name("rest".into())
+        .stack_size(512 * 1024)
+        .spawn(move || runtime.block_on(server::serve_on(listener, config, desk)))
+        .map_err(Refusal::because)?;
+    Ok(())
+}
+
+/// The store is waited for as long as it takes; but one that answers and refuses us will not change its mind.
+async fn first_reading(store: &dyn Store, within: Duration) -> Result<Cluster, Refusal> {
+    let mut told: Option<String> = None;
+    loop {
+        match store.read(Freshness::Linearizable, within).await {
+            Ok(cluster) => return Ok(cluster),
+            Err(StoreError::Refused(why)) => return Err(Refusal(why)),
+            Err(StoreError::Unreachable(why)) => {
+                if told.as_ref() != Some(&why) {
+                    tracing::warn!("Can not get cluster from dcs: {why}");
+                    tracing::info!("waiting on etcd");
+                }
+                told = Some(why);
+            }
+        }
+        tokio::time::sleep(STORE_RETRY).await;
+    }
+}
+
+/// 2.2: any HTTP answer from the address under our name means that another agent uses it.
+async fn refuse_namesake(cluster: &Cluster, configuration: &Configuration, client: &Client) -> Result<(), Refusal> {
+    let name = &configuration.checked().me.name;
+    let Some(url) = cluster.members.get(name).and_then(|member| member.api_url.as_deref()) else {
+        return Ok(());
+    };
+    let liveness = format!("{}/liveness", url.trim_end_matches("/patroni"));
+    match client.get(&liveness, NAMESAKE).await {
+        Ok(_) => Err(Refusal(format!("Can't start; there is already a node named '{name}' running"))),
+        Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,247 @@
+//! How a pass runs in production: events go to the agent, its effects to the hands, until it says leave.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tamada_core::{Agent, Event, Leave, RequestId};
+use tamada_model::{Cluster, LogConfig, Request, RestApiConfig};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::configuration::{Change, Configuration, write_cache};
+use crate::desk::Order;
+use crate::execute::Hands;
+use crate::{clock, init, log, orders};
+
+pub struct Driver {
+    pub agent: Agent,
+    pub hands: Hands,
+    pub events: mpsc::Receiver<Event>,
+    pub orders: mpsc::Receiver<Order>,
+    pub configuration: Configuration,
+    pub restapi: watch::Sender<Arc<RestApiConfig>>,
+    pub log: log::Handle,
+}
+
+/// What woke the loop.
+enum Woken {
+    Event(Event),
+    Order(Order),
+    Reload,
+}
+
+impl Driver {
+    pub async fn drive(mut self) -> std::io::Result<Leave> {
+        let mut signals = Signals::new()?;
+        let mut bell = self.hands.store.changed();
+        let mut next_request: RequestId = 1;
+        self.watch_postmaster();
+        loop {
+            let now = clock::now();
+            let sleep = now.mono.until(self.agent.next_wake(now));
+            let woken = tokio::select! {
+                // The order matters only when several are ready: what was done goes before what is to be done.
+                biased;
+                Some(event) = self.events.recv() => Woken::Event(event),
+                () = signals.end() => Woken::Event(Event::Shutdown),
+                _ = signals.reload.recv() => Woken::Reload,
+                Some(order) = self.orders.recv() => Woken::Order(order),
+                Ok(()) = bell.changed() => Woken::Event(Event::Wake),
+                () = tokio::time::sleep(sleep) => Woken::Event(Event::Tick),
+            };
+            let left = match woken {
+                Woken::Event(event) => self.event(event),
+                Woken::Reload => self.reload(),
+                Woken::Order(order) => {
+                    next_request += 1;
+                    self.order(order, next_request)
+                }
+            };
+            if let Some(leave) = left {
+                self.say_farewell().await;
+                return Ok(leave);
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Option<Leave> {
+        match &event {
+            Event::Observed { cluster, .. } => {
+                self.hands.store_is_readable = cluster.is_ok();
+                if let Ok(cluster) = cluster {
+                    let cluster = cluster.clone();
+                    if let Some(leave) = self.learn(&cluster) {
+                        return Some(leave);
+                    }
+                }
+            }
+            Event::JobEnded { id, .. } => self.hands.job_ended(*id),
+            Event::Wake
+            | Event::Tick
+            | Event::Gathered(_)
+            | Event::Wrote(_)
+            | Event::Commanded
+            | Event::Touched
+            | Event::JobProgress { .. }
+            | Event::Checkpointed(_)
+            | Event::Request(..)
+            | Event::Setup(_)
+            | Event::Shutdown => {}
+        }
+        self.handle(event)
+    }
+
+    fn handle(&mut self, event: Event) -> Option<Leave> {
+        let effects = self.agent.handle(event, clock::now());
+        let mut left = None;
+        for effect in effects {
+            left = self.hands.execute(effect).or(left);
+        }
+        left
+    }
+
+    /// A freshly read cluster brings its configuration along; it is in force before anything is decided.
+    fn learn(&mut self, cluster: &Cluster) -> Option<Leave> {
+        self.hands.leader = cluster.leader_name().cloned();
+        let config = cluster.config.as_ref()?;
+        match self.configuration.follow_store(config) {
+            Change::Nothing => None,
+            Change::Something => self.apply(Force::No),
+        }
+    }
+
+    fn reload(&mut self) -> Option<Leave> {
+        init::notify_reloading();
+        let change = self.configuration.reload();
+        let left = match change {
+            Change::Something => self.apply(Force::Yes),
+            Change::Nothing => {
+                self.reconfigure_postgres(Force::Yes);
+                None
+            }
+        };
+        init::notify_ready();
+        left
+    }
+
+    /// Hands the configuration in force to everybody who uses it (configuration.md 6).
+    fn apply(&mut self, force: Force) -> Option<Leave> {
+        let checked = self.configuration.checked();
+        let settings = &checked.settings;
+        self.hands.paused = settings.pause;
+        self.hands.store.set_times(settings.ttl, settings.loop_wait, settings.retry_timeout);
+        let restapi = Arc::new(checked.restapi.clone());
+        self.restapi.send_if_modified(|old| {
+            let differs = *old != restapi;
+            *old = restapi.clone();
+            differs
+        });
+        self.apply_log(&checked.log);
+        self.reconfigure_postgres(force);
+        self.save_cache();
+        self.handle(Event::Setup(Box::new(self.configuration.setup())))
+    }
+
+    fn apply_log(&self, config: &LogConfig) {
+        if let Err(error) = self.log.apply(config) {
+            tracing::error!("the log configuration could not be applied: {error}");
+        }
+    }
+
+    fn reconfigure_postgres(&self, force: Force) {
+        let (postgres, config) = (self.hands.postgres.clone(), self.configuration.checked().postgres.clone());
+        let events = self.hands.events.clone();
+        tokio::spawn(async move {
+            postgres.reconfigure(config, force == Force::Yes).await;
+            let _ = events.send(Event::Wake).await;
+        });
+    }
+
+    fn save_cache(&self) {
+        let (file, text) = self.configuration.cache();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = write_cache(&file, &text) {
+                tracing::warn!("could not write {}: {error}", file.display());
+            }
+        });
+    }
+
+    fn order(&mut self, (request, answer): Order, id: RequestId) -> Option<Leave> {
+        match request {
+            Request::Reload => {
+                let _ = answer.send(tamada_model::Reply::text(202, "reload scheduled"));
+                self.reload()
+            }
+            Request::Restart(_)
+            | Request::ScheduleRestart(..)
+            | Request::CancelScheduledRestart
+            | Request::Reinitialize(_) => {
+                self.hands.replies.insert(id, answer);
+                self.handle(Event::Request(id, request))
+            }
+            Request::SetFailover(_) | Request::ClearFailover | Request::PatchConfig(_) | Request::PutConfig(_) => {
+                let (store, events) = (self.hands.store.clone(), self.hands.events.clone());
+                let within = self.agent.settings().retry_timeout;
+                tokio::spawn(async move {
+                    if let Some(reply) = orders::write(&*store, &request, within).await {
+                        // Whoever asked may have gone; the write counts all the same.
+                        let _ = answer.send(reply);
+                    }
+                    let _ = events.send(Event::Wake).await;
+                });
+                None
+            }
+        }
+    }
+
+    /// The postmaster's end is heard at once, whoever started it.
+    fn watch_postmaster(&self) {
+        let (postgres, events) = (self.hands.postgres.clone(), self.hands.events.clone());
+        tokio::spawn(async move {
+            loop {
+                postgres.postmaster_exit().await;
+                if events.send(Event::Wake).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// The record shows how PostgreSQL was left (21.5); its key then runs out with our lease.
+    async fn say_farewell(&self) {
+        init::notify_stopping();
+        let Some(record) = self.agent.farewell() else {
+            return;
+        };
+        let _ = self.hands.store.touch_member(&record, Duration::from_secs(1)).await;
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Force {
+    Yes,
+    No,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

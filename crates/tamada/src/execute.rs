@@ -1,0 +1,242 @@
+//! The agent's hands: each effect becomes a task of its own whose end comes back as an event. Nothing here decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tamada_api::client::Client;
+use tamada_core::{Command, DcsWrite, Effect, Event, JobId, Leave, Note, NoteLevel, RequestId, WriteOutcome};
+use tamada_dcs::{Renewal, Store, Written};
+use tamada_model::{FailoverRequest, Job, MemberName, Reply, Report, Role, State};
+use tamada_postgres::{Callback, CancelToken, JobHand, JobProgress, Postgres, SlotPlan, WantedSlot};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::gather;
+
+pub struct Hands {
+    pub name: MemberName,
+    pub store: Arc<dyn Store>,
+    pub postgres: Postgres,
+    pub client: Client,
+    pub events: mpsc::Sender<Event>,
+    pub reports: watch::Sender<Arc<Report>>,
+    pub running: BTreeMap<JobId, CancelToken>,
+    pub replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
+    /// Who led when the store was last read; for the log's `Lock owner` line.
+    pub leader: Option<MemberName>,
+    pub store_is_readable: bool,
+    pub paused: bool,
+    /// One round of slot work at a time; the next pass brings the next.
+    pub slots_at_work: Arc<tokio::sync::Semaphore>,
+}
+
+impl Hands {
+    /// `Some`: the process is to end.
+    pub fn execute(&mut self, effect: Effect) -> Option<Leave> {
+        match effect {
+            Effect::Observe { within, leader_timeline } => {
+                let (store, postgres) = (self.store.clone(), self.postgres.clone());
+                self.spawn(async move { gather::observe(&*store, &postgres, within, leader_timeline).await });
+            }
+            Effect::Gather(facts) => {
+                let (postgres, client) = (self.postgres.clone(), self.client.clone());
+                self.spawn(async move { gather::gather(facts, &postgres, &client).await });
+            }
+            Effect::Dcs { write, within } => {
+                let store = self.store.clone();
+                self.spawn(async move { Event::Wrote(write_to(&*store, write, within).await) });
+            }
+            Effect::Command(command) => self.command(command),
+            Effect::Start(id, job) => self.start(id, job),
+            Effect::Cancel(id) => self.cancel(id),
+            Effect::Fence => self.postgres.stop_now(),
+            Effect::Reply(id, reply) => {
+                if let Some(answer) = self.replies.remove(&id) {
+                    // Whoever asked may have gone meanwhile.
+                    let _ = answer.send(reply);
+                }
+            }
+            Effect::Log(note) => log(&note),
+            Effect::Say(sentence) => self.say(&sentence),
+            Effect::Tell(report) => {
+                self.reports.send_replace(report);
+            }
+            Effect::Touch { record, within } => {
+                let store = self.store.clone();
+                self.spawn(async move {
+                    // A record that could not be written is written by the next pass.
+                    let _ = store.touch_member(&record, within).await;
+                    Event::Touched
+                });
+            }
+            Effect::Leave(how) => return Some(how),
+        }
+        None
+    }
+
+    fn spawn(&self, work: impl Future<Output = Event> + Send + 'static) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let event = work.await;
+            // The receiver is gone only when the process is about to end.
+            let _ = events.send(event).await;
+        });
+    }
+
+    fn say(&self, sentence: &str) {
+        if self.store_is_readable {
+            let owner = self.leader.as_ref().map_or("None", MemberName::as_str);
+            tracing::info!("Lock owner: {owner}; I am {}", self.name);
+        }
+        let pause = if self.paused { "PAUSE: " } else { "" };
+        tracing::info!("{pause}{sentence}");
+    }
+
+    fn start(&mut self, id: JobId, job: Job) {
+        let hand = JobHand::new(first_state(&job, self.postgres.state()));
+        self.running.insert(id, hand.cancel.clone());
+        self.follow_progress(id, hand.progress.subscribe());
+        let postgres = self.postgres.clone();
+        self.spawn(async move { Event::JobEnded { id, end: postgres.run(job, hand).await } });
+    }
+
+    fn follow_progress(&self, id: JobId, mut progress: watch::Receiver<JobProgress>) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            // Ends when the job drops its side.
+            while progress.changed().await.is_ok() {
+                let event = match *progress.borrow_and_update() {
+                    JobProgress::Working(state) => Event::JobProgress { id, state: Some(state), shut_down: None },
+                    JobProgress::ShutDown(position) => {
+                        Event::JobProgress { id, state: None, shut_down: Some(position) }
+                    }
+                    JobProgress::NoClients => continue,
+                };
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn cancel(&mut self, id: JobId) {
+        if let Some(token) = self.running.get(&id) {
+            tracing::warn!("Cancelling long running task {id}");
+            token.cancel();
+        }
+    }
+
+    pub fn job_ended(&mut self, id: JobId) {
+        self.running.remove(&id);
+    }
+
+    fn command(&self, command: Command) {
+        let postgres = self.postgres.clone();
+        match command {
+            Command::Repoint { upstream, role } => self.spawn(async move {
+                if let Err(error) = postgres.change_upstream_by_reload(&upstream, role).await {
+                    tracing::error!("could not point PostgreSQL to its new upstream: {}", error.in_words());
+                }
+                Event::Commanded
+            }),
+            Command::SetRole(role) => {
+                postgres.set_role(role);
+                self.spawn(async { Event::Commanded });
+            }
+            Command::FireRoleChange(role) => self.fire(Callback::OnRoleChange, role),
+            Command::FireOnStart => self.fire(Callback::OnStart, postgres.role()),
+            Command::ResumeReplay => self.spawn(async move {
+                postgres.resume_replay().await;
+                Event::Commanded
+            }),
+            Command::SyncSlots(plan) => {
+                self.sync_slots(slot_plan(plan));
+                self.spawn(async { Event::Commanded });
+            }
+            Command::CheckpointAfterPromote => {
+                self.spawn(async move {
+                    let done = postgres.checkpoint_after_promote().await;
+                    Event::Checkpointed(done.unwrap_or(false))
+                });
+                self.spawn(async { Event::Commanded });
+            }
+        }
+    }
+
+    fn fire(&self, callback: Callback, role: Role) {
+        self.postgres.fire(callback, role);
+        self.spawn(async { Event::Commanded });
+    }
+
+    /// Beside the pass: a slow server must not hold up anything that matters.
+    fn sync_slots(&self, plan: SlotPlan) {
+        let Ok(turn) = self.slots_at_work.clone().try_acquire_owned() else {
+            return;
+        };
+        let postgres = self.postgres.clone();
+        tokio::spawn(async move {
+            if let Err(error) = postgres.sync_slots(plan).await {
+                tracing::error!("Exception when changing replication slots: {}", error.in_words());
+            }
+            drop(turn);
+        });
+    }
+}
+
+/// What a job shows before it says anything itself.
+fn first_state(job: &Job, present: State) -> State {
+    match job {
+        Job::Bootstrap => State::InitDb,
+        Job::Clone { .. } | Job::Reinitialize { .. } => State::CreatingReplica,
+        Job::StartPrimary { .. } | Job::StartStandby { .. } => State::Starting,
+        Job::ChangeUpstream { .. } | Job::Restart { .. } => State::Restarting,
+        Job::Stop(_) => State::Stopping,
+        Job::PostBootstrap
+        | Job::Promote { .. }
+        | Job::CrashRecovery
+        | Job::Rewind { .. }
+        | Job::AbandonBootstrap
+        | Job::RemoveData => present,
+    }
+}
+
+fn slot_plan(plan: tamada_core::slots::SlotPlan) -> SlotPlan {
+    let wanted = plan
+        .wanted
+        .into_iter()
+        .map(|slot| WantedSlot { name: slot.name, active_here: slot.active_here, lsn: slot.lsn })
+        .collect();
+    SlotPlan { wanted, keep_unknown: plan.keep_unknown, ignore: plan.ignore }
+}
+
+fn log(note: &Note) {
+    match note.level {
+        NoteLevel::Info => tracing::info!("{}", note.text),
+        NoteLevel::Warning => tracing::warn!("{}", note.text),
+        NoteLevel::Error => tracing::error!("{}", note.text),
+        NoteLevel::Critical => tracing::error!(critical = true, "{}", note.text),
+    }
+}
+
+async fn write_to(store: &dyn Store, write: DcsWrite, within: std::time::Duration) -> WriteOutcome {
+    let written = match write {
+        DcsWrite::Acquire => store.acquire_leader(within).await,
+        DcsWrite::Renew { status } => store.renew_leader(Renewal { status, failsafe: None }, within).await,
+        DcsWrite::Take => store.take_leader(within).await,
+        DcsWrite::Release { last } => store.release_leader(last, within).await,
+        DcsWrite::BeginBootstrap => store.begin_bootstrap(within).await,
+        DcsWrite::SetInitialize { id, over_existing } => store.set_initialize(id, over_existing, within).await,
+        DcsWrite::DeleteInitialize => store.delete_initialize(within).await,
+        DcsWrite::SetConfig(config) => store.set_config(&config, None, within).await,
+        DcsWrite::ClearFailover(judged) => {
+            store.set_failover(&FailoverRequest::default(), Some(&judged), within).await
+        }
+        DcsWrite::SetFailover { request, judged } => store.set_failover(&request, Some(&judged), within).await,
+        DcsWrite::SetHistory(history) => store.set_history(&history, within).await,
+    };
+    match written {
+        Written::Done(_) => WriteOutcome::Done,
+        Written::Beaten => WriteOutcome::Beaten,
+        Written::Unclear(why) => WriteOutcome::Unclear(why),
+        Written::Failed(error) => WriteOutcome::Failed(error.to_string()),
+    }
+}

@@ -1,0 +1,59 @@
+//! Looking at the world on the agent's behalf: the store, PostgreSQL, the peers. Each look has a deadline; what could
+//! not be seen in time is told as such.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tamada_api::client::Client;
+use tamada_core::{Asked, Event, Fact, PeerQuestion};
+use tamada_dcs::{Freshness, Store};
+use tamada_model::{MemberName, PeerAnswer, Timeline};
+use tamada_postgres::{Look, Postgres};
+
+use crate::clock;
+
+/// No look at PostgreSQL takes longer: what has not answered by then is told as silent.
+const LOOK: Duration = Duration::from_secs(2);
+
+pub async fn observe(store: &dyn Store, postgres: &Postgres, within: Duration, leader: Option<Timeline>) -> Event {
+    let asked_at = clock::now().mono;
+    let look = Look { leader_timeline: leader, within: LOOK.min(within) };
+    let (cluster, facts) = tokio::join!(store.read(Freshness::Linearizable, within), postgres.look(look));
+    Event::Observed { asked_at, cluster: cluster.map(Arc::new).map_err(|error| error.to_string()), postgres: Arc::new(facts) }
+}
+
+pub async fn gather(facts: BTreeSet<Fact>, postgres: &Postgres, client: &Client) -> Event {
+    let mut asked = Asked::default();
+    for fact in facts {
+        match fact {
+            Fact::Peers(questions) => asked.peers = Some(ask_peers(client, &questions).await),
+            Fact::RecoveryMatch(upstream) => {
+                let found = postgres.recovery_match(&upstream).await;
+                asked.recovery_match = Some((upstream, found));
+            }
+            Fact::Divergence(upstream) => asked.divergence = Some(postgres.divergence(&upstream).await),
+            Fact::HistoryFile(timeline) => asked.history_file = Some(postgres.history_file(timeline).await),
+        }
+    }
+    Event::Gathered(Box::new(asked))
+}
+
+/// All at once, each for as long as its answer is worth. Who has not answered by then is silent.
+async fn ask_peers(client: &Client, questions: &BTreeSet<PeerQuestion>) -> BTreeMap<MemberName, PeerAnswer> {
+    let mut by_patience: BTreeMap<Duration, Vec<(MemberName, String)>> = BTreeMap::new();
+    for question in questions {
+        by_patience.entry(question.patience).or_default().push((question.name.clone(), question.api_url.clone()));
+    }
+    let mut rounds: Vec<_> = by_patience.iter().map(|(patience, urls)| client.ask_peers(urls, *patience)).collect();
+    let mut answers: BTreeMap<MemberName, PeerAnswer> = questions
+        .iter()
+        .map(|question| (question.name.clone(), PeerAnswer::Silent { because: "no answer in time".into() }))
+        .collect();
+    for round in &mut rounds {
+        while let Some((name, answer)) = round.next().await {
+            answers.insert(name, answer);
+        }
+    }
+    answers
+}
