@@ -5,6 +5,7 @@
 //! rings the bell.
 
 pub mod client;
+pub mod discovery;
 pub mod endpoints;
 mod guard;
 mod leader;
@@ -15,6 +16,7 @@ pub mod proto;
 pub mod rpc;
 mod sort;
 mod store;
+mod topology;
 mod tries;
 mod watch;
 mod writes;

@@ -1,10 +1,12 @@
 //! One port to the configuration store, and the stores behind it. Knows keys and leases; knows nothing about
 //! PostgreSQL, nor about who should lead.
 
-mod clock;
+pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod dns;
 pub mod etcd;
+pub mod names;
 pub mod port;
 mod text;
 pub mod tls;

@@ -25,8 +25,8 @@ const SYSTEM_ANCHORS: [&str; 3] =
 pub struct Tls(TlsConnector);
 
 impl Tls {
-    /// Reads the files; blocks. The error is a sentence for the operator.
-    pub fn load(files: &TlsFiles) -> Result<Self, String> {
+    /// Reads the files; blocks. `protocol` is what we will speak inside. The error is a sentence for the operator.
+    pub fn load(files: &TlsFiles, protocol: &'static str) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let ca = files.ca.clone().map_or_else(system_anchors, Ok)?;
         let verifier =
@@ -44,7 +44,7 @@ impl Tls {
             }
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         config.resumption = Resumption::disabled();
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }

@@ -122,7 +122,10 @@ pub async fn deleting_a_cluster_spares_its_namesake(scene: Scene) -> Checked {
     done(a.delete_cluster(SOON).await)?;
     same("cluster", look(&a).await?, Cluster::default())?;
     let spared = look(&namesake).await?;
-    holds("the namesake is untouched", spared.config.is_some() && spared.leader.is_some() && spared.members.len() == 1)?;
+    holds(
+        "the namesake is untouched",
+        spared.config.is_some() && spared.leader.is_some() && spared.members.len() == 1,
+    )?;
     done(a.renew_leader(Renewal::default(), SOON).await)?;
     done(a.touch_member(&record(1), SOON).await)?;
     same("members", look(&a).await?.members.len(), 1)

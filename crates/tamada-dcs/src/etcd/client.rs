@@ -8,27 +8,27 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tamada_model::{Etcd3Config, Mono};
+use tamada_model::Etcd3Config;
 use tonic::Status;
 use tracing::{debug, info, warn};
 
 use super::endpoints::{Endpoint, Endpoints};
-use super::guard::{Belief, Guard, Seen, Standing};
+use super::guard::{Belief, Guard, Hearing, Seen, Standing, Vouched};
 use super::login::Login;
-use super::proto::{Call, Headed, MemberListRequest, ResponseHeader, StatusRequest};
-use super::rpc::{Answers, Connection, Token};
+use super::proto::{Call, Headed, ResponseHeader, StatusRequest};
+use super::rpc::{Answers, Connection, HTTP2, Token};
 use super::sort::{Sorted, sort};
+use super::topology::Asked;
 use super::tries::Tries;
 use crate::StoreError;
 use crate::clock::{Deadline, mono};
-use crate::tls::Tls;
+use crate::dns::Dns;
+use crate::names::Names;
 
 /// A living node of ours answers a connection attempt within this, or is not worth waiting for.
 const CONNECT_AT_MOST: Duration = Duration::from_secs(1);
 /// How often a call logs in anew before it believes the refusal.
 const LOGINS_AT_MOST: u32 = 2;
-/// The cluster's member list is asked for anew after this many ttl (dcs-layout.md 9.1).
-const TOPOLOGY_EVERY_TTLS: u32 = 10;
 
 /// An answer, and whether the question may have been carried out before without our hearing of it.
 #[derive(Debug)]
@@ -70,17 +70,18 @@ pub struct Times {
 }
 
 pub struct Client {
-    config: Etcd3Config,
-    myself: Weak<Client>,
-    endpoints: Mutex<Endpoints>,
+    pub(super) config: Etcd3Config,
+    pub(super) myself: Weak<Client>,
+    pub(super) dns: Dns,
+    pub(super) names: Names,
+    pub(super) endpoints: Mutex<Endpoints>,
+    pub(super) asked: Mutex<Asked>,
     live: Mutex<Option<Live>>,
     /// Held while a connection is made: one is enough for everybody.
     connecting: tokio::sync::Mutex<()>,
     guard: Mutex<Guard>,
     login: Login,
     times: Mutex<Times>,
-    /// When the member list was last asked for. Cleared when a node fails, so that it is asked for soon.
-    topology_at: Mutex<Option<Mono>>,
 }
 
 /// The connection in use.
@@ -115,12 +116,14 @@ impl Client {
             login: Login::new(config.username.clone(), config.password.clone()),
             config,
             myself: myself.clone(),
+            dns: Dns::System,
+            names: Names::default(),
+            asked: Mutex::default(),
             endpoints: Mutex::new(Endpoints::new(configured)),
             live: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             guard: Mutex::default(),
             times: Mutex::new(times),
-            topology_at: Mutex::default(),
         })
     }
 
@@ -179,7 +182,7 @@ impl Client {
         let token = self.token(&live, share).await?;
         let before = self.seen();
         match share.limit(live.connection.call(request.clone(), token.as_ref())).await {
-            Some(Ok(answer)) => match self.judge(answer.header(), before, standing) {
+            Some(Ok(answer)) => match self.judge(&live.endpoint, answer.header(), before, standing) {
                 Ok(()) => Ok(answer),
                 Err(why) => Err(Failed::Elsewhere { why: self.abandon(&live, &why), maybe_done: true }),
             },
@@ -233,9 +236,20 @@ impl Client {
         }
     }
 
-    pub fn judge(&self, header: Option<&ResponseHeader>, before: Seen, standing: Standing) -> Result<(), String> {
+    pub fn judge(
+        &self,
+        endpoint: &Endpoint,
+        header: Option<&ResponseHeader>,
+        before: Seen,
+        standing: Standing,
+    ) -> Result<(), String> {
         let Some(header) = header else { return Ok(()) };
-        match locked(&self.guard).judge(header, before, standing, self.times().ttl, mono()) {
+        let vouched = match locked(&self.endpoints).is_configured(endpoint) {
+            true => Vouched::ByConfiguration,
+            false => Vouched::ByClusterOnly,
+        };
+        let hearing = Hearing { before, standing, vouched, ttl: self.times().ttl, now: mono() };
+        match locked(&self.guard).judge(header, hearing) {
             Belief::Believed => Ok(()),
             Belief::Disbelieved(why) => Err(format!("not believed: {why}")),
             Belief::NewHistory(why) => {
@@ -258,7 +272,7 @@ impl Client {
     }
 
     fn move_on(&self, from: &Endpoint) {
-        *locked(&self.topology_at) = None;
+        locked(&self.asked).members = None;
         let mut endpoints = locked(&self.endpoints);
         endpoints.failed(from);
         if let Some(next) = endpoints.current().filter(|next| *next != from) {
@@ -278,6 +292,7 @@ impl Client {
     /// The connection in use, or a new one to the first node of the row.
     async fn connection(&self, share: Deadline) -> Result<Live, Failed> {
         if let Some(live) = self.usable() {
+            self.ask_members_if_due();
             return Ok(live);
         }
         let Some(_one_at_a_time) = share.limit(self.connecting.lock()).await else {
@@ -286,6 +301,7 @@ impl Client {
         if let Some(live) = self.usable() {
             return Ok(live);
         }
+        self.find_nodes(share).await.map_err(Failed::unsent)?;
         let Some(endpoint) = locked(&self.endpoints).current().cloned() else {
             return Err(Failed::unsent("no etcd node is known".to_owned()));
         };
@@ -303,64 +319,33 @@ impl Client {
     }
 
     async fn connect(&self, endpoint: &Endpoint, share: Deadline) -> Result<Live, String> {
+        let tls = if endpoint.https { Some(self.tls(HTTP2, share).await?) } else { None };
         let limit = Deadline::after((share.left() / 2).min(CONNECT_AT_MOST));
-        let tls = if endpoint.https { Some(self.tls(share).await?) } else { None };
-        let opened = limit.limit(Connection::open(endpoint, tls.as_ref())).await;
+        let opened = limit.limit(Connection::open(endpoint, &self.names, tls.as_ref(), limit)).await;
         let connection = opened.ok_or("no connection in time")??;
-        self.greet(&connection, share).await?;
+        self.greet(endpoint, &connection, share).await?;
         let live = Live { endpoint: endpoint.clone(), connection };
         *locked(&self.live) = Some(live.clone());
         info!("Selected new etcd server {endpoint}");
-        self.refresh_topology_if_due();
+        self.ask_members_if_due();
         Ok(live)
     }
 
     /// Hears where a node stands before anything is written to it: a foreign or cut-off node would carry it out.
-    async fn greet(&self, connection: &Connection, share: Deadline) -> Result<(), String> {
+    async fn greet(&self, endpoint: &Endpoint, connection: &Connection, share: Deadline) -> Result<(), String> {
         let before = self.seen();
         match share.limit(connection.call(StatusRequest {}, None)).await {
             Some(Ok(status)) if status.leader == 0 => Err("it knows no raft leader".to_owned()),
-            Some(Ok(status)) => self.judge(status.header(), before, Standing::Local),
+            Some(Ok(status)) => self.judge(endpoint, status.header(), before, Standing::Local),
             Some(Err(status)) if sort(&status) == Sorted::LogIn => Ok(()),
             Some(Err(status)) => Err(status.message().to_owned()),
             None => Err("no answer in time".to_owned()),
         }
     }
-
-    /// Read anew for each connection, so that renewed certificates need no restart.
-    async fn tls(&self, share: Deadline) -> Result<Tls, String> {
-        let files = self.config.tls.clone();
-        let loaded = share.limit(tokio::task::spawn_blocking(move || Tls::load(&files))).await;
-        loaded.ok_or("certificate files do not answer")?.map_err(|e| e.to_string())?
-    }
-
-    fn refresh_topology_if_due(&self) {
-        let every = self.times().ttl * TOPOLOGY_EVERY_TTLS;
-        let now = mono();
-        let mut at = locked(&self.topology_at);
-        if self.config.fixed_endpoints || at.is_some_and(|at| now.since(at) < every) {
-            return;
-        }
-        *at = Some(now);
-        if let Some(client) = self.myself.upgrade() {
-            tokio::spawn(async move { client.refresh_topology().await });
-        }
-    }
-
-    async fn refresh_topology(&self) {
-        let deadline = Deadline::after(self.times().retry_timeout);
-        match self.call_local(MemberListRequest {}, deadline).await {
-            Ok(list) => {
-                let voters = list.members.iter().filter(|member| !member.is_learner);
-                let urls = voters.flat_map(|member| &member.client_urls);
-                locked(&self.endpoints).learn(urls.filter_map(|url| Endpoint::parse(url)).collect());
-            }
-            Err(trouble) => debug!("could not ask for etcd's members: {}", trouble.into_error()),
-        }
-    }
 }
 
-fn configured(config: &Etcd3Config) -> Vec<Endpoint> {
+/// The addresses that stand in the configuration.
+pub(super) fn configured(config: &Etcd3Config) -> Vec<Endpoint> {
     let endpoint = |(host, port): &(String, u16)| Endpoint { https: config.https, host: host.clone(), port: *port };
     config.endpoints.hosts.iter().map(endpoint).collect()
 }

@@ -61,6 +61,10 @@ impl Endpoints {
         self.row.len()
     }
 
+    pub fn is_configured(&self, endpoint: &Endpoint) -> bool {
+        self.configured.contains(endpoint)
+    }
+
     /// Moves on, unless somebody else already has.
     pub fn failed(&mut self, endpoint: &Endpoint) {
         if self.current() == Some(endpoint) {

@@ -8,8 +8,10 @@
 //! 2. Refusing for ever would leave the cluster without a leader until somebody restarts every agent.
 //! 3. But while one single node still tells the history we know, the others are the odd ones.
 //!
-//! Therefore, when for a whole ttl nobody has told the history we know, and nodes that know a raft leader tell another,
-//! the other is the truth now. By then every lease that anybody held in the old one has ended.
+//! Therefore, when for a whole ttl nobody has told the history we know, and a node with a raft leader tells another, the
+//! other is the truth now. By then every lease that anybody held in the old one has ended. Only nodes that stand in the
+//! configuration may teach us so: an address learned from the cluster itself can be as vague as `localhost`, and lead
+//! to somebody else's store.
 
 use std::time::Duration;
 
@@ -34,6 +36,24 @@ pub enum Standing {
     Local,
 }
 
+/// Who vouches for the node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Vouched {
+    ByConfiguration,
+    ByClusterOnly,
+}
+
+/// Under which conditions an answer came.
+#[derive(Clone, Copy, Debug)]
+pub struct Hearing {
+    /// What was known when we asked. Answers to requests in flight at the same time may overtake one another.
+    pub before: Seen,
+    pub standing: Standing,
+    pub vouched: Vouched,
+    pub ttl: Duration,
+    pub now: Mono,
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Belief {
     Believed,
@@ -51,39 +71,28 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// To be asked before sending: answers are judged by what was known then, because answers to requests in flight at
-    /// the same time may overtake one another.
     pub fn seen(&self) -> Seen {
         self.seen
     }
 
-    pub fn judge(
-        &mut self,
-        header: &ResponseHeader,
-        before: Seen,
-        standing: Standing,
-        ttl: Duration,
-        now: Mono,
-    ) -> Belief {
+    pub fn judge(&mut self, header: &ResponseHeader, hearing: Hearing) -> Belief {
         // Only the revision and the term may be overtaken; which cluster is ours is known at every moment.
-        let before = Seen { cluster_id: self.seen.cluster_id, ..before };
-        match contradiction(header, before, standing) {
-            None => {
-                self.contradicted_since = None;
-                self.advance(header);
-                Belief::Believed
-            }
-            Some(why) => {
-                let since = *self.contradicted_since.get_or_insert(now);
-                if now.since(since) < ttl {
-                    return Belief::Disbelieved(why);
-                }
-                self.contradicted_since = None;
-                self.seen = Seen::default();
-                self.advance(header);
-                Belief::NewHistory(why)
-            }
+        let before = Seen { cluster_id: self.seen.cluster_id, ..hearing.before };
+        let Some(why) = contradiction(header, before, hearing.standing) else {
+            self.contradicted_since = None;
+            self.advance(header);
+            return Belief::Believed;
+        };
+        if hearing.vouched == Vouched::ByClusterOnly {
+            return Belief::Disbelieved(why);
         }
+        let since = *self.contradicted_since.get_or_insert(hearing.now);
+        if hearing.now.since(since) < hearing.ttl {
+            return Belief::Disbelieved(why);
+        }
+        *self = Self::default();
+        self.advance(header);
+        Belief::NewHistory(why)
     }
 
     fn advance(&mut self, header: &ResponseHeader) {
@@ -123,9 +132,14 @@ mod tests {
         Mono::new(Duration::from_secs(seconds))
     }
 
+    fn hearing(guard: &Guard, seconds: u64) -> Hearing {
+        let (standing, vouched) = (Standing::Ordered, Vouched::ByConfiguration);
+        Hearing { before: guard.seen(), standing, vouched, ttl: TTL, now: at(seconds) }
+    }
+
     fn told(guard: &mut Guard, header: ResponseHeader, seconds: u64) -> Belief {
-        let before = guard.seen();
-        guard.judge(&header, before, Standing::Ordered, TTL, at(seconds))
+        let hearing = hearing(guard, seconds);
+        guard.judge(&header, hearing)
     }
 
     #[test]
@@ -143,17 +157,17 @@ mod tests {
     fn a_node_may_lag_where_it_speaks_for_itself() {
         let mut guard = Guard::default();
         told(&mut guard, header(7, 3, 100), 0);
-        let before = guard.seen();
-        assert_eq!(guard.judge(&header(7, 3, 99), before, Standing::Local, TTL, at(1)), Belief::Believed);
+        let local = Hearing { standing: Standing::Local, ..hearing(&guard, 1) };
+        assert_eq!(guard.judge(&header(7, 3, 99), local), Belief::Believed);
         assert_eq!(guard.seen().revision, 100);
     }
 
     #[test]
     fn answers_may_overtake_one_another() {
         let mut guard = Guard::default();
-        let before = guard.seen();
+        let early = hearing(&guard, 0);
         told(&mut guard, header(7, 3, 100), 0);
-        assert_eq!(guard.judge(&header(7, 3, 99), before, Standing::Ordered, TTL, at(0)), Belief::Believed);
+        assert_eq!(guard.judge(&header(7, 3, 99), early), Belief::Believed);
         assert_eq!(guard.seen().revision, 100);
     }
 
@@ -168,5 +182,15 @@ mod tests {
         assert!(matches!(told(&mut guard, header(8, 1, 7), 71), Belief::NewHistory(_)));
         assert_eq!(guard.seen(), Seen { cluster_id: 8, raft_term: 1, revision: 7 });
         assert!(matches!(told(&mut guard, header(7, 3, 101), 72), Belief::Disbelieved(_)));
+    }
+
+    #[test]
+    fn an_address_that_only_the_cluster_told_teaches_no_new_history() {
+        let mut guard = Guard::default();
+        told(&mut guard, header(7, 3, 100), 0);
+        for seconds in [1, 1000] {
+            let learned = Hearing { vouched: Vouched::ByClusterOnly, ..hearing(&guard, seconds) };
+            assert!(matches!(guard.judge(&header(8, 1, 5), learned), Belief::Disbelieved(_)));
+        }
     }
 }

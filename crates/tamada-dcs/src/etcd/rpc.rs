@@ -19,7 +19,6 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -28,9 +27,13 @@ use tonic_prost::ProstCodec;
 
 use super::endpoints::Endpoint;
 use super::proto::Call;
+use crate::clock::Deadline;
+use crate::names::Names;
 use crate::text::chain;
 use crate::tls::Tls;
 
+/// As TLS negotiates it.
+pub const HTTP2: &str = "h2";
 /// Enough for a few clusters' trees at once; the window is a promise to the peer, not memory we take.
 const WINDOW_BYTES: u32 = 256 * 1024;
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
@@ -63,13 +66,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub async fn open(endpoint: &Endpoint, tls: Option<&Tls>) -> Result<Self, String> {
-        let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(|e| e.to_string())?;
-        tcp.set_nodelay(true).map_err(|e| e.to_string())?;
-        let pipe: Box<dyn Pipe> = match tls {
-            Some(tls) => Box::new(tls.wrap(&endpoint.host, tcp).await?),
-            None => Box::new(tcp),
-        };
+    pub async fn open(endpoint: &Endpoint, names: &Names, tls: Option<&Tls>, limit: Deadline) -> Result<Self, String> {
+        let pipe = reach(endpoint, names, tls, limit).await?;
         let origin = endpoint.to_string().parse().map_err(|e| format!("not an address: {e}"))?;
         let tasks = Arc::new(Tasks::default());
         let (sender, driver) = settings(Spawner(Arc::downgrade(&tasks)))
@@ -147,6 +145,24 @@ pub fn is_unsent(status: &Status) -> bool {
     false
 }
 
+/// A byte stream to the endpoint.
+pub async fn reach(
+    endpoint: &Endpoint,
+    names: &Names,
+    tls: Option<&Tls>,
+    limit: Deadline,
+) -> Result<Box<dyn Pipe>, String> {
+    let tcp = names.connect(&endpoint.host, endpoint.port, limit).await?;
+    tcp.set_nodelay(true).map_err(|e| e.to_string())?;
+    match tls {
+        Some(tls) => match limit.limit(tls.wrap(&endpoint.host, tcp)).await {
+            Some(wrapped) => Ok(Box::new(wrapped?)),
+            None => Err("TLS: no answer in time".to_owned()),
+        },
+        None => Ok(Box::new(tcp)),
+    }
+}
+
 fn dressed<T>(message: T, token: Option<&Token>) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     let metadata = request.metadata_mut();
@@ -167,12 +183,13 @@ fn settings(spawner: Spawner) -> http2::Builder<Spawner> {
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_ANSWER_WITHIN)
-        .keep_alive_while_idle(true);
+        // etcd counts pings without a request under way as abuse; the watch is one.
+        .keep_alive_while_idle(false);
     builder
 }
 
 /// What HTTP/2 runs over; boxed, so that its machinery is compiled once.
-trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Pipe for T {}
 
 /// The tasks of one connection; they end with it.

@@ -16,6 +16,7 @@ use tracing::error;
 use super::client::{Client, Times, locked};
 use super::lease::{Lease, LeaseId};
 use super::ops::Keys;
+use super::rpc::HTTP2;
 use super::watch::keep_watch;
 use crate::clock::Deadline;
 use crate::tls::Tls;
@@ -43,7 +44,8 @@ pub(super) struct Known {
     /// Our member key as last written. Cleared when anybody shows us something else. Stale: a key that was deleted by
     /// hand would come back late.
     pub member: Option<Published>,
-    /// `status` and `failsafe` as we last wrote them in this reign; cleared when it ends.
+    /// `status` and `failsafe` as we last wrote them in this reign. Cleared when it ends and when a reading shows
+    /// something else. Stale: an old position would stand in the store for as long as ours does not change.
     pub status: Option<String>,
     pub failsafe: Option<String>,
 }
@@ -87,7 +89,7 @@ impl Etcd {
     /// Nothing is asked yet; only the certificate files must be readable.
     pub fn open(config: &Etcd3Config, scope: StoreScope) -> Result<Self, StoreError> {
         if config.https {
-            Tls::load(&config.tls).map_err(|why| StoreError::Refused(format!("etcd3: {why}")))?;
+            Tls::load(&config.tls, HTTP2).map_err(|why| StoreError::Refused(format!("etcd3: {why}")))?;
         }
         let times = Times { ttl: scope.ttl, loop_wait: scope.loop_wait, retry_timeout: scope.retry_timeout };
         let inner = Inner {

@@ -49,7 +49,7 @@ async fn watch_once(of: &Inner, bell: &watch::Sender<u64>) -> bool {
         }
     };
     let Some(Some(first)) = deadline.limit(next(of, &live, &mut answers)).await else { return false };
-    if first.canceled || of.client.judge(first.header.as_ref(), before, Standing::Local).is_err() {
+    if first.canceled || of.client.judge(&live.endpoint, first.header.as_ref(), before, Standing::Local).is_err() {
         refused(of, &live, &first);
         return false;
     }
@@ -59,7 +59,7 @@ async fn watch_once(of: &Inner, bell: &watch::Sender<u64>) -> bool {
             refused(of, &live, &answer);
             break;
         }
-        hear(of, bell, &answer);
+        hear(of, &live, bell, &answer);
     }
     true
 }
@@ -83,9 +83,9 @@ fn refused(of: &Inner, live: &Live, answer: &WatchResponse) {
     }
 }
 
-fn hear(of: &Inner, bell: &watch::Sender<u64>, answer: &WatchResponse) {
+fn hear(of: &Inner, live: &Live, bell: &watch::Sender<u64>, answer: &WatchResponse) {
     let before = of.client.seen();
-    drop(of.client.judge(answer.header.as_ref(), before, Standing::Local));
+    drop(of.client.judge(&live.endpoint, answer.header.as_ref(), before, Standing::Local));
     forget_lost_member(of, &answer.events);
     if answer.events.iter().any(|event| concerns(of, event)) {
         ring(bell);

@@ -5,7 +5,6 @@ use tamada_wire::keys::{self, Entry, member_key};
 use tracing::error;
 
 use super::client::{Heard, Trouble};
-use super::guard::Standing;
 use super::lease::{Assurance, LeaseId};
 use super::ops::{Taken, delete, has_value, is_absent, is_at, look, put, revision, stamp, taken, txn};
 use super::proto::{
@@ -24,7 +23,7 @@ impl Inner {
             Freshness::Monotonic => self.read_monotonic(deadline).await,
         };
         let kvs = answer.map_err(Trouble::into_error)?.kvs;
-        self.compare_member(&kvs);
+        self.compare_known(&kvs);
         Ok(keys::parse_cluster(kvs.iter().filter_map(|kv| self.entry(kv))))
     }
 
@@ -37,9 +36,10 @@ impl Inner {
         let before = self.client.seen();
         let request = RangeRequest { serializable: true, ..self.whole_tree() };
         let answer = self.client.call_local(request, deadline).await?;
-        match self.client.judge(answer.header.as_ref(), before, Standing::Local) {
-            Ok(()) if revision_of(answer.header.as_ref()) >= before.revision => Ok(answer),
-            Ok(()) | Err(_) => self.read_ordered(deadline).await,
+        if revision_of(answer.header.as_ref()) >= before.revision {
+            Ok(answer)
+        } else {
+            self.read_ordered(deadline).await
         }
     }
 
@@ -53,17 +53,18 @@ impl Inner {
         Some(Entry { key: self.keys.relative(&kv.key)?, value: &kv.value, stamp: stamp(kv.mod_revision), session })
     }
 
-    /// Somebody may have deleted or overwritten our member key.
-    fn compare_member(&self, kvs: &[KeyValue]) {
-        let key = self.member_key();
-        let found = kvs.iter().find(|kv| kv.key == key);
+    /// Somebody may have deleted or overwritten what we wrote.
+    fn compare_known(&self, kvs: &[KeyValue]) {
+        let find = |key: Vec<u8>| kvs.iter().find(|kv| kv.key == key);
+        let has =
+            |relative, value: &String| find(self.keys.key(relative)).is_some_and(|kv| kv.value == value.as_bytes());
+        let member = find(self.member_key());
         let mut known = self.known();
-        let same = |published: &Published| {
-            found.is_some_and(|kv| kv.lease == published.lease.0 && kv.value == published.value.as_bytes())
-        };
-        if known.member.as_ref().is_some_and(|published| !same(published)) {
-            known.member = None;
-        }
+        known.member.take_if(|published| {
+            !member.is_some_and(|kv| kv.lease == published.lease.0 && kv.value == published.value.as_bytes())
+        });
+        known.status.take_if(|value| !has(keys::STATUS, value));
+        known.failsafe.take_if(|value| !has(keys::FAILSAFE, value));
     }
 
     /// Our own key, under our lease; skipped when the store has exactly this.

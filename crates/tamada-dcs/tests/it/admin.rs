@@ -1,14 +1,20 @@
 //! What an administrator of etcd does with etcdctl, by the same connection code that the store uses.
 
+use std::time::Duration;
+
 use prost::Message;
+use tamada_dcs::clock::Deadline;
 use tamada_dcs::etcd::endpoints::Endpoint;
 pub use tamada_dcs::etcd::proto::LeaseRevokeRequest as Revoke;
 use tamada_dcs::etcd::proto::{Call, Headed, ResponseHeader};
 use tamada_dcs::etcd::rpc::Connection;
+use tamada_dcs::names::Names;
 
 pub async fn ask<C: Call>(port: u16, request: C) -> C::Answer {
     let endpoint = Endpoint { https: false, host: "127.0.0.1".into(), port };
-    let connection = Connection::open(&endpoint, None).await.expect("the server accepts connections");
+    let limit = Deadline::after(Duration::from_secs(30));
+    let opened = Connection::open(&endpoint, &Names::default(), None, limit).await;
+    let connection = opened.expect("the server accepts connections");
     connection.call(request, None).await.expect("the server does as it is told")
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tamada_dcs::clock::mono;
 use tamada_dcs::conformance::{Bench, CHECKS};
 use tamada_dcs::{Answer, Store};
 
@@ -13,7 +14,6 @@ use crate::support::open;
 
 struct Etcd {
     server: Server,
-    begun: Instant,
 }
 
 impl Bench for Etcd {
@@ -35,17 +35,19 @@ impl Bench for Etcd {
     }
 
     fn now(&self) -> Duration {
-        self.begun.elapsed()
+        mono().since_boot()
     }
 
     fn end_session(&self, session: &str) -> Answer<'_, ()> {
         let id = session.parse().expect("a lease id");
-        Box::pin(async move { drop(admin::ask(self.server.plan.port, Revoke { id }).await) })
+        Box::pin(async move {
+            admin::ask(self.server.plan.port, Revoke { id }).await;
+        })
     }
 }
 
 async fn conforms(binary: PathBuf) {
-    let bench = Arc::new(Etcd { server: Server::alone(binary).await, begun: Instant::now() });
+    let bench = Arc::new(Etcd { server: Server::alone(binary).await });
     let running: Vec<_> = CHECKS.iter().map(|check| (check.name, tokio::spawn(check.run(bench.clone())))).collect();
     let mut broken = Vec::new();
     for (name, check) in running {

@@ -1,7 +1,8 @@
 //! Servers and connections that say nothing: each call ends within its deadline, and a silent node costs its share.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tamada_dcs::clock::mono;
 use tamada_dcs::{Freshness, Renewal, StoreError, Written};
 
 use crate::proxy::{Proxy, Way};
@@ -19,12 +20,12 @@ async fn a_frozen_server_costs_the_deadline_and_no_more() {
     done(store.acquire_leader(SOON).await);
     server.signal(libc::SIGSTOP);
 
-    let begun = Instant::now();
+    let begun = mono();
     assert!(matches!(store.renew_leader(Renewal::default(), BRIEF).await, Written::Unclear(_)));
-    assert!(begun.elapsed() < BRIEF + SLACK, "took {:?}", begun.elapsed());
-    let begun = Instant::now();
+    assert!(mono().since(begun) < BRIEF + SLACK, "took {:?}", mono().since(begun));
+    let begun = mono();
     assert!(matches!(store.read(Freshness::Linearizable, BRIEF).await, Err(StoreError::Unreachable(_))));
-    assert!(begun.elapsed() < BRIEF + SLACK, "took {:?}", begun.elapsed());
+    assert!(mono().since(begun) < BRIEF + SLACK, "took {:?}", mono().since(begun));
     // By now there is no connection: nothing can have been written.
     let failed = store.delete_initialize(BRIEF).await;
     assert!(matches!(failed, Written::Failed(StoreError::Unreachable(_))), "{failed:?}");
@@ -37,14 +38,14 @@ async fn a_frozen_server_costs_the_deadline_and_no_more() {
 async fn no_server_at_all_is_told_with_its_address() {
     let port = free_port();
     let store = open_a(&fixed(&[port]), "nobody");
-    let begun = Instant::now();
+    let begun = mono();
     match store.acquire_leader(BRIEF).await {
         Written::Failed(StoreError::Unreachable(why)) => {
             assert!(why.contains(&format!("http://127.0.0.1:{port}")) && why.contains("refused"), "{why}");
         }
         other => panic!("{other:?}"),
     }
-    assert!(begun.elapsed() < BRIEF + SLACK, "took {:?}", begun.elapsed());
+    assert!(mono().since(begun) < BRIEF + SLACK, "took {:?}", mono().since(begun));
 }
 
 #[tokio::test]
@@ -61,9 +62,9 @@ async fn a_connection_in_a_black_hole_is_replaced_within_the_deadline() {
 async fn a_dead_first_node_costs_next_to_nothing() {
     let server = Server::alone(newest()).await;
     let store = open_a(&fixed(&[free_port(), server.plan.port]), "dead-first");
-    let begun = Instant::now();
+    let begun = mono();
     done(store.acquire_leader(GENEROUS).await);
-    assert!(begun.elapsed() < SLACK, "took {:?}", begun.elapsed());
+    assert!(mono().since(begun) < SLACK, "took {:?}", mono().since(begun));
 }
 
 #[tokio::test]
@@ -73,12 +74,12 @@ async fn a_silent_first_node_costs_its_share_and_once() {
     proxy.set(Way::Silent);
     let store = open_a(&fixed(&[proxy.port, server.plan.port]), "silent-first");
     let within = Duration::from_secs(3);
-    let begun = Instant::now();
+    let begun = mono();
     done(store.acquire_leader(within).await);
-    assert!(begun.elapsed() < within / 3 + SLACK, "took {:?}", begun.elapsed());
-    let begun = Instant::now();
+    assert!(mono().since(begun) < within / 3 + SLACK, "took {:?}", mono().since(begun));
+    let begun = mono();
     done(store.renew_leader(Renewal::default(), within).await);
-    assert!(begun.elapsed() < SLACK, "took {:?}", begun.elapsed());
+    assert!(mono().since(begun) < SLACK, "took {:?}", mono().since(begun));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod frozen;
 mod nodes;
 mod proxy;
 mod server;
+mod srv;
 mod support;
 mod tls;
 mod unclear;

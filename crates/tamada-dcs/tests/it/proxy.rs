@@ -82,7 +82,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let future = lock(&shared.future).clone();
         // The newest connection is the one to which `present` applies from now on.
         *lock(&shared.present) = future;
-        let connection = Arc::new(Connection { shared: shared.clone(), deaf: Mutex::new(false), mute: Mutex::new(false) });
+        let connection =
+            Arc::new(Connection { shared: shared.clone(), deaf: Mutex::new(false), mute: Mutex::new(false) });
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         pairs.spawn(pump(from_client, to_server, connection.clone(), Direction::Up));

@@ -37,9 +37,9 @@ pub fn of_version(version: &str) -> PathBuf {
     assert!(output.status.success(), "cargo metadata failed for {}", manifest.display());
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
     let packages = metadata["packages"].as_array().expect("a list of packages");
-    let package = packages.iter().find(|package| {
-        package["name"].as_str().is_some_and(|name| name.starts_with("etcd-bin-vendored-linux"))
-    });
+    let package = packages
+        .iter()
+        .find(|package| package["name"].as_str().is_some_and(|name| name.starts_with("etcd-bin-vendored-linux")));
     let inside = package.and_then(|package| package["manifest_path"].as_str()).expect("a package for this platform");
     Path::new(inside).with_file_name("bin").join("etcd")
 }

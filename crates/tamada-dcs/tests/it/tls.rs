@@ -132,9 +132,11 @@ async fn its_name_and_dates_are_checked_all_the_same() {
     let mut early = own_authority();
     early.not_before = date_time_ymd(2140, 1, 1);
     early.not_after = date_time_ymd(2141, 1, 1);
-    for (name, params, complaint) in
-        [("elsewhere", elsewhere, "not valid for name"), ("expired", expired, "expired"), ("early", early, "not valid yet")]
-    {
+    for (name, params, complaint) in [
+        ("elsewhere", elsewhere, "not valid for name"),
+        ("expired", expired, "expired"),
+        ("early", early, "not valid yet"),
+    ] {
         papers.self_signed(name, params);
         let server = papers.server(name, &[]);
         let why = refusal(&papers.config(&server, name, None)).await;
