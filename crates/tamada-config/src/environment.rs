@@ -121,7 +121,9 @@ impl Environment {
             }
         }
         for name in self.variables.keys() {
-            if let Some((section, suffix, form)) = swept(name) {
+            if let Some((section, suffix, form)) = swept(name)
+                && section != "CITUS"
+            {
                 self.put(&mut settings, name, &format!("{}.{}", section.to_lowercase(), suffix.to_lowercase()), form);
             }
         }
@@ -164,11 +166,8 @@ impl Environment {
 /// Section, suffix and form of a variable such as `PATRONI_ETCD3_HOST`, unless a row of its own reads it.
 fn swept(name: &str) -> Option<(&str, &str, Form)> {
     let (section, suffix) = name.strip_prefix(PREFIX)?.split_once('_')?;
-    if section.is_empty() || section == "CITUS" || has_row_of_its_own(name) {
-        return None;
-    }
     let (form, _) = SWEPT.iter().find(|(_, suffixes)| suffixes.contains(&suffix))?;
-    Some((section, suffix, *form))
+    (!section.is_empty() && !has_row_of_its_own(name)).then_some((section, suffix, *form))
 }
 
 fn has_row_of_its_own(name: &str) -> bool {
@@ -205,7 +204,7 @@ impl Form {
             | Kind::Scalar
             | Kind::Choice(..)
             | Kind::Listen { .. }
-            | Kind::ConnectAddress
+            | Kind::ConnectAddress { .. }
             | Kind::Peer
             | Kind::DataDir
             | Kind::BinDir

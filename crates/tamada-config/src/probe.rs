@@ -28,7 +28,7 @@ pub enum ListenPorts {
 
 /// Asks about `host:port` or `host1,host2:port` that we are to listen on.
 pub fn listen(address: &str, many: bool, ports: ListenPorts) -> Result<(), String> {
-    let (hosts, port) = hosts_and_port(address, Some(1)).ok_or("contains a wrong value")?;
+    let (hosts, port) = split(address)?;
     let hosts: Vec<&str> = if many { hosts.split(',').map(str::trim).collect() } else { vec![&hosts] };
     if hosts.contains(&"*") && hosts.len() != 1 {
         return Err("expecting '*' alone".to_owned());
@@ -45,9 +45,14 @@ pub fn listen(address: &str, many: bool, ports: ListenPorts) -> Result<(), Strin
 
 /// Asks whether `host:port` answers.
 pub fn reachable(address: &str) -> Result<(), String> {
-    let (host, port) = hosts_and_port(address, Some(1)).ok_or("contains a wrong value")?;
+    let (host, port) = split(address)?;
     let answered = addresses(&host, port)?.iter().any(|address| answers(*address));
     if answered { Ok(()) } else { Err(format!("{address} is not reachable")) }
+}
+
+fn split(address: &str) -> Result<(String, u16), String> {
+    let wrong = || "contains a wrong value".to_owned();
+    hosts_and_port(address, Some(1)).filter(|_| !address.is_empty()).ok_or_else(wrong)
 }
 
 /// All addresses for `*` and for an empty host.

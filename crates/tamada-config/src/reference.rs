@@ -83,7 +83,7 @@ fn values(kind: Kind) -> String {
         Kind::Options => "list of options, or a mapping",
         Kind::Map => "mapping",
         Kind::Maps => "list of mappings",
-        Kind::Listen { many: false } | Kind::ConnectAddress | Kind::Peer => "host:port",
+        Kind::Listen { many: false } | Kind::ConnectAddress { .. } | Kind::Peer => "host:port",
         Kind::Listen { many: true } => "host,host:port",
         Kind::Peers => "list of host:port",
         Kind::DataDir | Kind::BinDir => "directory",

@@ -158,8 +158,8 @@ impl Validator<'_> {
             Kind::Choice(choices, case) => check(is_chosen(choices, case, value), &wrong_value()),
             Kind::Maps => check(value.is_array(), "is not a list"),
             Kind::Listen { many } => self.listen(many, value),
-            Kind::ConnectAddress => connect_address(value),
-            Kind::Peer => probe::reachable(&scalar_text(value)).map_err(failed),
+            Kind::ConnectAddress { .. } => connect_address(value),
+            Kind::Peer => reachable(value),
             Kind::DataDir => self.data_dir(value),
             Kind::Binary => self.binary(value),
             Kind::LogFormat => log_format(value),
@@ -267,8 +267,8 @@ impl Validator<'_> {
             Value::Array(items) if items.is_empty() => self.report(path, "[]", "is an empty list"),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    if let Err(problem) = probe::reachable(&scalar_text(item)) {
-                        self.report(&format!("{path}.{index}"), &python::text(item), &failed(problem));
+                    if let Err(problem) = reachable(item) {
+                        self.report(&format!("{path}.{index}"), &python::text(item), &problem);
                     }
                 }
             }
@@ -280,12 +280,16 @@ impl Validator<'_> {
     }
 }
 
-/// The value for a problem line; hidden where it is a secret or could hold one.
+/// The value for a problem line; hidden where it is a secret, or stands where secrets belong.
 fn shown(row: &Row, value: &Value) -> String {
-    let below = format!("{}.", row.path);
-    let may_hold_secret = rows::all()
-        .any(|other| other.kind == Kind::Secret && (other.path == row.path || other.path.starts_with(&below)));
-    if may_hold_secret { "…".to_owned() } else { python::text(value) }
+    let misplaced = row.path.contains("authentication") && (value.is_string() || value.is_array());
+    let is_secret = row.kind == Kind::Secret || (row.kind == Kind::Section && misplaced);
+    if is_secret { "…".to_owned() } else { python::text(value) }
+}
+
+fn reachable(value: &Value) -> Result<(), String> {
+    let address = value.as_str().ok_or_else(|| failed("contains a wrong value"))?;
+    probe::reachable(address).map_err(failed)
 }
 
 fn integer(range: Range, value: &Value) -> Result<(), String> {

@@ -96,7 +96,7 @@ pub(super) const RESTAPI: &[Row] = &[
     local("restapi.listen", Kind::Listen { many: false }, "Address to listen on; an empty host or `*` is all of them.")
         .required()
         .env("PATRONI_RESTAPI_LISTEN"),
-    local("restapi.connect_address", Kind::ConnectAddress, "Address under which others reach this API.")
+    local("restapi.connect_address", Kind::ConnectAddress { port: None }, "Address under which others reach this API.")
         .required()
         .default("restapi.listen")
         .env("PATRONI_RESTAPI_CONNECT_ADDRESS"),

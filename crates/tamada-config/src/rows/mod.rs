@@ -70,12 +70,14 @@ pub enum Kind {
     Map,
     /// A list of mappings.
     Maps,
-    /// `host:port` that we listen on; with `many`, several hosts before the port.
+    /// `host:port` that we listen on; with `many`, several hosts before the port, which may be left out.
     Listen {
         many: bool,
     },
-    /// `host:port` that others connect to.
-    ConnectAddress,
+    /// `host:port` that others connect to; the port of PostgreSQL may be left out.
+    ConnectAddress {
+        port: Option<u16>,
+    },
     /// `host:port` that we connect to.
     Peer,
     /// Several of them: a list, or text with commas.
@@ -281,7 +283,8 @@ impl Row {
 pub fn all() -> impl Iterator<Item = &'static Row> {
     [local::ROOT, local::LOG, local::CTL, local::RESTAPI, local::BOOTSTRAP, store::ROWS, local::CITUS]
         .into_iter()
-        .chain([postgresql::ROWS, postgresql::AUTHENTICATION, local::WATCHDOG, local::TAGS, dynamic::ROWS])
+        .chain([postgresql::ADDRESSES, postgresql::AUTHENTICATION, postgresql::ROWS])
+        .chain([local::WATCHDOG, local::TAGS, dynamic::ROWS])
         .flatten()
 }
 

@@ -4,18 +4,29 @@ use super::{Kind, Range, Row, both, local};
 
 const SECONDS: Kind = Kind::Integer(Range::from(0));
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const ADDRESSES: &[Row] = &[
     both("postgresql", Kind::Section, "How this member's PostgreSQL is run.").required(),
     local("postgresql.listen", Kind::Listen { many: true }, "Addresses and port: `listen_addresses` and `port`.")
         .required()
         .postgres_restart()
         .env("PATRONI_POSTGRESQL_LISTEN"),
-    local("postgresql.connect_address", Kind::ConnectAddress, "Address under which others reach this PostgreSQL.")
-        .required()
-        .default("local address and port")
-        .env("PATRONI_POSTGRESQL_CONNECT_ADDRESS"),
-    local("postgresql.proxy_address", Kind::ConnectAddress, "Address of a pooler before this PostgreSQL; published.")
-        .env("PATRONI_POSTGRESQL_PROXY_ADDRESS"),
+    local(
+        "postgresql.connect_address",
+        Kind::ConnectAddress { port: Some(5432) },
+        "Address under which others reach this PostgreSQL.",
+    )
+    .required()
+    .default("local address and port")
+    .env("PATRONI_POSTGRESQL_CONNECT_ADDRESS"),
+    local(
+        "postgresql.proxy_address",
+        Kind::ConnectAddress { port: Some(5432) },
+        "Address of a pooler before this PostgreSQL; published.",
+    )
+    .env("PATRONI_POSTGRESQL_PROXY_ADDRESS"),
+];
+
+pub(super) const ROWS: &[Row] = &[
     local("postgresql.data_dir", Kind::DataDir, "Data directory.")
         .required()
         .restart()
@@ -28,9 +39,6 @@ pub(super) const ROWS: &[Row] = &[
         .restart()
         .default("~/pgpass")
         .env("PATRONI_POSTGRESQL_PGPASS"),
-    both("postgresql.bin_dir", Kind::BinDir, "Directory of PostgreSQL's programs; empty: search `PATH`.")
-        .restart()
-        .env("PATRONI_POSTGRESQL_BIN_DIR"),
     both("postgresql.bin_name", Kind::Section, "Other names of PostgreSQL's programs.").restart(),
     both("postgresql.bin_name.pg_ctl", Kind::Binary, "Name of pg_ctl.").restart().env("PATRONI_POSTGRESQL_BIN_PG_CTL"),
     both("postgresql.bin_name.initdb", Kind::Binary, "Name of initdb.").restart().env("PATRONI_POSTGRESQL_BIN_INITDB"),
@@ -49,6 +57,9 @@ pub(super) const ROWS: &[Row] = &[
     both("postgresql.bin_name.pg_rewind", Kind::Binary, "Name of pg_rewind.")
         .restart()
         .env("PATRONI_POSTGRESQL_BIN_PG_REWIND"),
+    both("postgresql.bin_dir", Kind::BinDir, "Directory of PostgreSQL's programs; empty: search `PATH`.")
+        .restart()
+        .env("PATRONI_POSTGRESQL_BIN_DIR"),
     both("postgresql.custom_conf", Kind::Scalar, "Configuration file to include instead of `postgresql.base.conf`."),
     both("postgresql.config_base_name", Kind::Scalar, "Name of the configuration file without `.conf`.")
         .restart()
