@@ -12,6 +12,7 @@ use tamada_model::{Document, units};
 
 use crate::complaint::{Place, Places};
 use crate::path;
+use crate::probe;
 use crate::rows::{self, Env, Kind, Row};
 use crate::yaml;
 
@@ -92,7 +93,10 @@ impl Environment {
         let ours = |name: &str| name.starts_with(PREFIX) || name == "HOME" || name == "PATH";
         let readable =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let environment = Self::new(readable.filter(|(name, _)| ours(name)));
+        let mut environment = Self::new(readable.filter(|(name, _)| ours(name)));
+        if environment.get("HOME").is_none() {
+            environment.variables.extend(probe::home().map(|home| ("HOME".to_owned(), home)));
+        }
         let names = environment.recognised();
         (environment, names)
     }

@@ -19,6 +19,8 @@ pub struct Local {
     source: Source,
     environment: Environment,
     warnings: Vec<String>,
+    /// A file that was asked for and is not there.
+    missing: Option<PathBuf>,
 }
 
 /// Where the configuration came from. Only files can be read again.
@@ -37,7 +39,10 @@ pub enum Source {
 pub fn load(path: Option<&Path>, environment: Environment) -> Result<Local, LoadFailure> {
     match path.filter(|path| !path.as_os_str().is_empty() && path.exists()) {
         Some(path) => from_path(path, environment),
-        None => from_variables(environment),
+        None => {
+            let missing = path.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned);
+            Ok(Local { missing, ..from_variables(environment)? })
+        }
     }
 }
 
@@ -61,6 +66,11 @@ impl Local {
     /// Where a setting was written; for one inside a section, at least where the section is.
     pub fn place(&self, path: &str) -> Option<Place> {
         place_of(&self.places, path).cloned().or_else(|| self.path().map(whole_file))
+    }
+
+    /// The file that was asked for, if it is not there.
+    pub fn missing(&self) -> Option<&Path> {
+        self.missing.as_deref()
     }
 
     /// What could not be read and was left out.
@@ -102,7 +112,14 @@ fn from_variables(environment: Environment) -> Result<Local, LoadFailure> {
         let place = |line| Place::Variable { name: Arc::from(CONFIGURATION), line: Some(line) };
         let read = read_document(text, &place).map_err(one)?;
         if let Some((document, places)) = read.filter(|(document, _)| !document.is_empty()) {
-            return Ok(Local { document, places, source: Source::Variable, environment, warnings: Vec::new() });
+            return Ok(Local {
+                document,
+                places,
+                source: Source::Variable,
+                environment,
+                warnings: Vec::new(),
+                missing: None,
+            });
         }
     }
     let settings = environment.settings();
@@ -112,6 +129,7 @@ fn from_variables(environment: Environment) -> Result<Local, LoadFailure> {
         source: Source::Environment,
         warnings: settings.warnings,
         environment,
+        missing: None,
     })
 }
 
@@ -138,7 +156,7 @@ fn from_path(path: &Path, environment: Environment) -> Result<Local, LoadFailure
     document::patch(&mut document, &settings.document);
     places.extend(settings.places);
     let source = Source::Path(path.to_owned());
-    Ok(Local { document, places, source, environment, warnings: settings.warnings })
+    Ok(Local { document, places, source, environment, warnings: settings.warnings, missing: None })
 }
 
 /// The file itself, or the `.yml` and `.yaml` files of a directory in the order of their names.

@@ -1,11 +1,12 @@
 //! What `--validate-config` and the sample ask this machine: ports, programs, the data directory, its own address.
 //!
-//! The only file of this crate that touches more than the configuration files. Every question has a deadline.
+//! The only file of this crate that touches more than the configuration files. Every question has a deadline; that of
+//! a name is the resolver's.
 
 use std::fs;
 use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -164,6 +165,17 @@ fn is_empty(directory: &Path) -> bool {
     let Ok(entries) = fs::read_dir(directory) else { return true };
     let counts = |name: &str| !name.starts_with('.') && name != "lost+found";
     !entries.filter_map(Result::ok).any(|entry| counts(&entry.file_name().to_string_lossy()))
+}
+
+/// The home directory of the user we run as, for services that are started without `HOME`.
+pub fn home() -> Option<String> {
+    let user = fs::metadata("/proc/self").ok()?.uid().to_string();
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let home = users.lines().find_map(|line| {
+        let fields: Vec<_> = line.split(':').collect();
+        (fields.get(2) == Some(&user.as_str())).then(|| fields.get(5).copied()).flatten()
+    });
+    home.filter(|home| !home.is_empty()).map(str::to_owned)
 }
 
 /// The name of this host, and its first address, IPv4 before IPv6.

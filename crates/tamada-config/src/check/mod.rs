@@ -65,7 +65,7 @@ pub fn check(local: &Local, dynamic: Option<&Document>) -> Result<Checked, Vec<C
     }
     let settings = settings::settings(&readable, &effective, timing, &mut adjustments);
     let restapi = restapi::restapi(&effective);
-    let postgres = postgres::postgres(&effective, &settings, local.environment());
+    let postgres = postgres::postgres(&effective, &settings, local.environment(), &mut adjustments);
     let me = me::me(&effective, &restapi, &postgres);
     adjustments.extend(me::contradictions(&me));
     Ok(Checked {

@@ -9,13 +9,19 @@ use tamada_model::document::{scalar_text, truthy};
 use tamada_model::{BootstrapConfig, Credentials, Document, MemberName, PostgresConfig, Secret, Settings};
 
 use crate::address::hosts_and_port;
+use crate::controlled;
 use crate::environment::Environment;
 use crate::path::{at, file, flag, integer, section, text, texts};
 
 const DEFAULT_PORT: u16 = 5432;
 const ROLES: [&str; 3] = ["primary", "replica", "standby_leader"];
 
-pub fn postgres(effective: &Document, settings: &Settings, environment: &Environment) -> PostgresConfig {
+pub fn postgres(
+    effective: &Document,
+    settings: &Settings,
+    environment: &Environment,
+    adjustments: &mut Vec<String>,
+) -> PostgresConfig {
     let of = |key: &str| format!("postgresql.{key}");
     let listen = text(effective, "postgresql.listen").unwrap_or_default();
     let (listen_addresses, port) = hosts_and_port(&listen, Some(DEFAULT_PORT)).unwrap_or_default();
@@ -49,7 +55,7 @@ pub fn postgres(effective: &Document, settings: &Settings, environment: &Environ
         use_slots: settings.use_slots,
         use_pg_rewind: settings.use_pg_rewind,
         parameters: section(effective, "postgresql.parameters").cloned().unwrap_or_default(),
-        role_parameters: by_role(|role| section(effective, &of(&format!("parameters_{role}"))).cloned()),
+        role_parameters: role_parameters(effective, adjustments),
         pg_hba: texts(effective, "postgresql.pg_hba"),
         role_pg_hba: by_role(|role| texts(effective, &of(&format!("pg_hba_{role}")))),
         pg_ident: texts(effective, "postgresql.pg_ident"),
@@ -86,6 +92,22 @@ fn home(environment: &Environment) -> PathBuf {
 
 fn by_role<T>(of: impl Fn(&str) -> Option<T>) -> BTreeMap<String, T> {
     ROLES.iter().filter_map(|role| Some(((*role).to_owned(), of(role)?))).collect()
+}
+
+/// Overlays by role, without the parameters that all members must share in every role.
+fn role_parameters(effective: &Document, adjustments: &mut Vec<String>) -> BTreeMap<String, Document> {
+    let mut overlays = by_role(|role| section(effective, &format!("postgresql.parameters_{role}")).cloned());
+    for (role, parameters) in &mut overlays {
+        parameters.retain(|name, _| {
+            let is_shared = controlled::find(name).is_some();
+            if is_shared {
+                adjustments
+                    .push(format!("postgresql.parameters_{role}.{name} is ignored, it can't depend on the role"));
+            }
+            !is_shared
+        });
+    }
+    overlays
 }
 
 /// A mapping of name to non-empty text.

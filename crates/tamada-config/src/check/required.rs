@@ -27,7 +27,7 @@ pub fn the_rows(local: &Local) -> Vec<Complaint> {
 /// What is missing or does not go together.
 pub fn across(local: &Local, effective: &Document) -> Vec<Complaint> {
     if local.document().is_empty() {
-        return vec![Complaint { path: String::new(), place: local.place(""), problem: "Config is empty.".to_owned() }];
+        return vec![empty(local)];
     }
     let mut complaints = Vec::new();
     let mut missing = |path: &str, what: &str| {
@@ -44,6 +44,9 @@ pub fn across(local: &Local, effective: &Document) -> Vec<Complaint> {
         "postgresql.authentication.replication",
         "give the user for replication: `username`, and `password` if it has one",
     );
+    if local.environment().get("HOME").is_none() {
+        missing("postgresql.pgpass", "HOME is not set, so give the path of the password file that we may write");
+    }
     complaints.extend(pairs(local, effective));
     complaints.extend(name_is_reserved(local, effective));
     complaints.extend(store_problems(local, effective));
@@ -51,6 +54,13 @@ pub fn across(local: &Local, effective: &Document) -> Vec<Complaint> {
         complaints.push(complaint(local, "citus", "is not supported yet: remove the section".to_owned()));
     }
     complaints
+}
+
+fn empty(local: &Local) -> Complaint {
+    let hint =
+        local.missing().map(|file| format!(" {} does not exist, and no variable says anything.", file.display()));
+    let problem = format!("Config is empty.{}", hint.unwrap_or_default());
+    Complaint { path: String::new(), place: local.place(""), problem }
 }
 
 pub fn complaint(local: &Local, path: &str, problem: String) -> Complaint {

@@ -1,5 +1,7 @@
 //! What a start refuses, and how it says so.
 
+use tamada_config::{Environment, check, lines, load};
+
 use crate::scene::{LEAST, complaints, dynamic, with, with_postgresql};
 
 #[test]
@@ -14,6 +16,8 @@ fn everything_missing_is_told_at_once() {
             "patroni.yml: postgresql.data_dir: is missing: give the data directory of PostgreSQL",
             "patroni.yml: postgresql.authentication.replication: is missing: give the user for replication: \
              `username`, and `password` if it has one",
+            "patroni.yml: postgresql.pgpass: is missing: HOME is not set, so give the path of the password file that we \
+             may write",
             "patroni.yml: etcd3: is missing: say how to reach the configuration store, for example \
              `etcd3: {hosts: 'a:2379,b:2379,c:2379'}`",
         ]
@@ -44,6 +48,16 @@ fn each_value_is_told_with_its_line() {
 #[test]
 fn an_empty_configuration_says_only_that() {
     assert_eq!(complaints("{}\n", None), ["patroni.yml: Config is empty."]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let local = load(Some("/nonexistent/patroni.yml".as_ref()), Environment::default()).expect("nothing to fail at");
+    let told = check(&local, None).expect_err("nothing there");
+    assert_eq!(
+        lines(&told),
+        "Config is empty. /nonexistent/patroni.yml does not exist, and no variable says anything."
+    );
 }
 
 #[test]

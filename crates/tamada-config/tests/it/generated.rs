@@ -16,7 +16,7 @@ fn the_sample_is_a_configuration_with_the_store_to_be_added() {
     let scene = Scene::new();
     let file = scene.path().join("new/directory/sample.yml");
     write_sample(&text, &file).expect("the directory is made");
-    let local = load(Some(&file), Environment::default()).expect("valid YAML");
+    let local = load(Some(&file), variables(&[("HOME", "/home/postgres")])).expect("valid YAML");
     check(&local, None).expect("the sample can be started from");
 }
 

@@ -50,6 +50,17 @@ fn the_local_value_wins_as_a_whole() {
 }
 
 #[test]
+fn parameters_of_a_role_cannot_be_controlled_ones() {
+    let text = with_postgresql("parameters_replica: {work_mem: 1MB, Max_Connections: 5}\n");
+    let checked = checked_with(&text, None);
+    assert_eq!(checked.postgres.role_parameters["replica"].keys().collect::<Vec<_>>(), ["work_mem"]);
+    assert_eq!(
+        checked.adjustments,
+        ["postgresql.parameters_replica.Max_Connections is ignored, it can't depend on the role"]
+    );
+}
+
+#[test]
 fn addresses_directories_and_users_are_never_dynamic() {
     let dynamic = "postgresql: {listen: '9.9.9.9:9', connect_address: '9.9.9.9:9', data_dir: /evil, pgpass: /evil, \
                    config_dir: /evil, proxy_address: '9.9.9.9:9', authentication: {superuser: {username: evil}}}\n";
@@ -80,6 +91,7 @@ postgresql:
   name: old
   listen: 127.0.0.1:5432
   data_dir: /d
+  pgpass: /p
   replication: {username: r, password: p, network: 1.2.3.4/8}
   pg_rewind: {username: super}
   create_replica_method: [x]
