@@ -32,7 +32,7 @@ pub fn acceptable(kind: Kind, value: &Value) -> Result<(), String> {
         Kind::ConnectAddress { port } => address(value, port, "is not host:port, for example 10.0.0.1:8008"),
         Kind::Peer => peers(value),
         Kind::Peers => peers(value),
-        Kind::LogFormat => when(value.is_string() || of_options(value), "is not a text or a list of fields"),
+        Kind::LogFormat => when(value.is_string() || of_fields(value), "is not a text or a list of fields"),
         Kind::WatchdogMode => watchdog_mode(value),
         Kind::SynchronousMode => synchronous_mode(value),
         Kind::TagBool | Kind::TagPriority | Kind::Anything => Ok(()),
@@ -75,8 +75,14 @@ fn of_scalars(value: &Value) -> bool {
     value.as_array().is_some_and(|items| items.iter().all(is_scalar))
 }
 
-/// Texts and one-entry mappings.
+/// Texts and mappings; how many entries a mapping may have is for whoever builds the command line.
 fn of_options(value: &Value) -> bool {
+    let is_option = |item: &Value| is_scalar(item) || item.is_object();
+    value.as_array().is_some_and(|items| items.iter().all(is_option))
+}
+
+/// Texts and one-entry mappings.
+fn of_fields(value: &Value) -> bool {
     let is_option = |item: &Value| is_scalar(item) || item.as_object().is_some_and(|map| map.len() == 1);
     value.as_array().is_some_and(|items| items.iter().all(is_option))
 }

@@ -14,17 +14,24 @@ pub fn reference_markdown() -> String {
     );
     for (title, about, layer) in CHAPTERS {
         let _ = write!(page, "\n## {title}\n\n{about}\n");
-        let mut section = None;
+        let mut table = None;
         for row in rows::all().filter(|row| row.layer == layer) {
-            let chapter = row.path.split('.').next();
-            if chapter.filter(|_| row.path.contains('.') || row.kind == Kind::Section) != section || section.is_none() {
-                section = chapter.filter(|_| row.path.contains('.') || row.kind == Kind::Section);
-                head(&mut page, section);
+            if table != Some(table_of(row)) {
+                table = Some(table_of(row));
+                head(&mut page, table_of(row));
             }
             line(&mut page, row);
         }
     }
     page
+}
+
+/// The section whose table holds the row; `None`: the root.
+fn table_of(row: &Row) -> Option<&'static str> {
+    match row.path.split_once('.') {
+        Some((section, _)) => Some(section),
+        None => (row.kind == Kind::Section).then_some(row.path),
+    }
 }
 
 const CHAPTERS: [(&str, &str, Layer); 3] = [

@@ -164,6 +164,20 @@ mod tests {
     }
 
     #[test]
+    fn whole_seconds_do_so_everywhere() {
+        for (ttl, loop_wait, retry) in (20..45).flat_map(|t| (1..32).flat_map(move |l| (3..24).map(move |r| (t, l, r))))
+        {
+            let expected = match () {
+                () if 1 + 2 * retry > ttl => (1, (ttl - 1) / 2),
+                () if loop_wait + 2 * retry > ttl => (ttl - 2 * retry, retry),
+                () => (loop_wait, retry),
+            };
+            let (_, l, r, _) = read(json!({"ttl": ttl, "loop_wait": loop_wait, "retry_timeout": retry})).unwrap();
+            assert_eq!((l, r), (f64::from(expected.0), f64::from(expected.1)), "{ttl} {loop_wait} {retry}");
+        }
+    }
+
+    #[test]
     fn fractions_fit_too() {
         assert_eq!(read(json!({"ttl": 2, "loop_wait": 0.2, "retry_timeout": 0.8})).unwrap(), (2.0, 0.2, 0.8, vec![]));
         let (_, l, r, warnings) = read(json!({"ttl": "2.5", "loop_wait": 0.5, "retry_timeout": 3})).unwrap();

@@ -37,4 +37,5 @@ fn the_reference_lists_every_row() {
         assert!(!row.help.is_empty(), "{} explains itself", row.path);
     }
     assert_eq!(page.matches("### `restapi`").count(), 1, "one table per section");
+    assert_eq!(page.matches("### General").count(), 2, "the root of the file and of the dynamic configuration");
 }
