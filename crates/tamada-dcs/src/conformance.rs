@@ -58,7 +58,9 @@ pub const CHECKS: &[Check] = checks! {
     lock:
         only_one_acquires
         of_many_at_once_only_one_acquires
+        renewing_and_acquiring_at_once_have_one_winner
         acquiring_what_is_ours_succeeds
+        a_namesake_does_not_acquire
         renewing_keeps_the_lock_beyond_its_ttl
         a_silent_holder_loses_the_lock_after_its_ttl_and_not_before
         renewing_never_overwrites_another_holder
@@ -68,6 +70,7 @@ pub const CHECKS: &[Check] = checks! {
         releasing_frees_the_lock_and_tells_the_last_position
         releasing_what_is_not_ours_changes_nothing
         renewing_writes_status_and_failsafe_along
+        a_new_reign_writes_its_status_anew
         a_new_ttl_holds_from_the_next_renewal
         a_lock_survives_the_loss_of_its_session;
     member:

@@ -56,7 +56,8 @@ pub struct Renewal {
 pub trait Store: Send + Sync {
     fn read(&self, freshness: Freshness, within: Duration) -> Answer<'_, Result<Cluster, StoreError>>;
 
-    /// Creates `leader` with our name if it does not exist, under our lease.
+    /// Creates `leader` with our name if it does not exist, under our lease. Ours already, under this lease: done. Our
+    /// name under another lease (a namesake, or we before a restart): beaten; renewing takes that over.
     fn acquire_leader(&self, within: Duration) -> Answer<'_, Written>;
     /// Renews our lease and makes sure `leader` is ours under it; re-creates it if it vanished, never overwrites another
     /// holder. Then `status` and `failsafe`, if given and different from what was last written; their failure does not
@@ -91,7 +92,8 @@ pub trait Store: Send + Sync {
 
     /// A bell that rings when something changed that may concern a member (dcs-layout.md 8.2: `leader`, `config`,
     /// `failover`, `sync`, `initialize`, members coming or going; and `status` for those who do not lead), or when the
-    /// watch had to begin anew. It carries no data: whoever hears it reads.
+    /// watch had to begin anew. It carries no data: whoever hears it reads. The first call begins the watch, and must be
+    /// made within the runtime; the watch ends with the store.
     fn changed(&self) -> tokio::sync::watch::Receiver<u64>;
 
     /// New time-outs after a change of the dynamic configuration; a new ttl means a new lease at the next renewal.

@@ -26,10 +26,32 @@ pub async fn of_many_at_once_only_one_acquires(scene: Scene) -> Checked {
     same("winners and losers", (won, lost), (1, 4))
 }
 
+/// A renewal may re-create the lock, so it runs in the same race.
+pub async fn renewing_and_acquiring_at_once_have_one_winner(scene: Scene) -> Checked {
+    let (a, b, c) = (scene.open("a"), scene.open("b"), scene.open("c"));
+    for round in 0..20 {
+        let renewed = a.renew_leader(Renewal::default(), SOON);
+        let (a_has, b_has, c_has) = tokio::join!(renewed, b.acquire_leader(SOON), c.acquire_leader(SOON));
+        let won = [&a_has, &b_has, &c_has].iter().filter(|answer| matches!(answer, Written::Done(_))).count();
+        same(&format!("winners of round {round}"), won, 1)?;
+        for store in [&a, &b, &c] {
+            store.release_leader(None, SOON).await;
+        }
+    }
+    Ok(())
+}
+
 pub async fn acquiring_what_is_ours_succeeds(scene: Scene) -> Checked {
     let a = scene.open("a");
     let first = done(a.acquire_leader(SOON).await)?;
     same("stamp", done(a.acquire_leader(SOON).await)?, first)
+}
+
+/// Another process of the same name is another holder, until it takes over knowingly by renewing.
+pub async fn a_namesake_does_not_acquire(scene: Scene) -> Checked {
+    let (a, namesake) = (scene.open("a"), scene.open("a"));
+    done(a.acquire_leader(SOON).await)?;
+    beaten(namesake.acquire_leader(SOON).await)
 }
 
 pub async fn renewing_keeps_the_lock_beyond_its_ttl(scene: Scene) -> Checked {
@@ -144,6 +166,18 @@ pub async fn renewing_writes_status_and_failsafe_along(scene: Scene) -> Checked 
     let cluster = look(&b).await?;
     same("position", cluster.status.optime, Lsn::new(101))?;
     holds("failsafe is left as it was", cluster.failsafe.is_some())
+}
+
+/// What we wrote in an earlier reign says nothing about what stands there now.
+pub async fn a_new_reign_writes_its_status_anew(scene: Scene) -> Checked {
+    let (a, b) = (scene.open("a"), scene.open("b"));
+    for (store, position) in [(&a, 100), (&b, 200), (&a, 100)] {
+        done(store.acquire_leader(SOON).await)?;
+        done(store.renew_leader(Renewal { status: Some(status(position)), failsafe: None }, SOON).await)?;
+        same("status", look(&b).await?.status, status(position))?;
+        done(store.release_leader(None, SOON).await)?;
+    }
+    Ok(())
 }
 
 pub async fn a_new_ttl_holds_from_the_next_renewal(scene: Scene) -> Checked {

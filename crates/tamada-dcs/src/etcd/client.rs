@@ -17,7 +17,7 @@ use super::guard::{Belief, Guard, Hearing, Seen, Standing, Vouched};
 use super::login::Login;
 use super::proto::{Call, Headed, ResponseHeader, StatusRequest};
 use super::rpc::{Answers, Connection, HTTP2, Token};
-use super::sort::{Sorted, sort};
+use super::sort::{Sorted, sort, words};
 use super::topology::Asked;
 use super::tries::Tries;
 use crate::StoreError;
@@ -55,7 +55,7 @@ impl Trouble {
     pub fn into_error(self) -> StoreError {
         match self {
             Trouble::NotSent(why) | Trouble::Unclear(why) => StoreError::Unreachable(why),
-            Trouble::Said(status, _) => StoreError::Refused(format!("etcd answered: {}", status.message())),
+            Trouble::Said(status, _) => StoreError::Refused(words(&status)),
             Trouble::Refused(why) => StoreError::Refused(why),
         }
     }
@@ -264,20 +264,21 @@ impl Client {
         let mut in_use = locked(&self.live);
         if in_use.as_ref().is_some_and(|other| other.connection.is(&live.connection)) {
             *in_use = None;
-            self.move_on(&live.endpoint);
+            if let Some(next) = self.move_on(&live.endpoint) {
+                info!("Retrying on {next}");
+            }
         }
         live.connection.close();
         debug!("left {}: {why}", live.endpoint);
         format!("{}: {why}", live.endpoint)
     }
 
-    fn move_on(&self, from: &Endpoint) {
+    /// The node whose turn it is, if it is another one.
+    fn move_on(&self, from: &Endpoint) -> Option<Endpoint> {
         locked(&self.asked).members = None;
         let mut endpoints = locked(&self.endpoints);
         endpoints.failed(from);
-        if let Some(next) = endpoints.current().filter(|next| *next != from) {
-            info!("Retrying on {next}");
-        }
+        endpoints.current().filter(|next| *next != from).cloned()
     }
 
     async fn token(&self, live: &Live, share: Deadline) -> Result<Option<Token>, Failed> {

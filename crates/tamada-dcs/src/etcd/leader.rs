@@ -4,6 +4,8 @@
 //! keep-alive that was itself sent after the question: a key created under a lease that was refreshed nine seconds ago
 //! would end nine seconds before its holder expects.
 
+use std::sync::atomic::Ordering;
+
 use tamada_model::{Lsn, Status};
 use tamada_wire::keys::{FAILSAFE, LEADER, STATUS, parse_status, status_json};
 use tracing::{info, warn};
@@ -12,6 +14,7 @@ use super::client::Trouble;
 use super::lease::{Assurance, LeaseId};
 use super::ops::{Taken, delete, has_value, is_absent, look, put, put_under, range, stamp, taken, txn};
 use super::proto::{KeyValue, Operation, PutRequest};
+use super::sort::words;
 use super::store::Inner;
 use super::writes::{done, is_ours, written};
 use crate::clock::Deadline;
@@ -94,7 +97,7 @@ impl Inner {
                 Ok(heard) => return Ok(self.confirmed(taken(&heard.answer), lease)),
                 // Writing may be refused (no space left); whether we lead is another question.
                 Err(Trouble::Said(status, _)) => {
-                    warn!("could not write status: {}", status.message());
+                    warn!("could not write status: {}", words(&status));
                     *news = News::default();
                 }
                 Err(trouble) => return Err(trouble),
@@ -109,7 +112,10 @@ impl Inner {
         match found {
             Taken::Found(kv) if self.holds(&kv, lease) => Confirmed::Ours(kv),
             Taken::Found(kv) if self.is_me(&kv.value) => {
-                warn!("I am the leader but not owner of the lease");
+                // After a change of the ttl this is expected, after a restart it is worth a line.
+                if !self.leading.load(Ordering::Relaxed) {
+                    warn!("I am the leader but not owner of the lease");
+                }
                 Confirmed::NotUnderLease
             }
             Taken::Found(_) => Confirmed::Anothers,

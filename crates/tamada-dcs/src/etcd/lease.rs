@@ -108,6 +108,9 @@ impl Lease {
         if !answer.error.is_empty() {
             return Err(Trouble::NotSent(format!("etcd granted no lease: {}", answer.error)));
         }
+        if answer.ttl < seconds {
+            return Err(Trouble::Refused(format!("etcd grants {} s where the ttl is {seconds} s", answer.ttl)));
+        }
         debug!("etcd granted a lease of {} s, asked for {seconds} s", answer.ttl);
         *locked(&self.held) = Some(Held { id: LeaseId(answer.id), seconds_asked: seconds, confirmed });
         Ok(())

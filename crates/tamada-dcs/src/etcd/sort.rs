@@ -45,6 +45,15 @@ pub fn is_lease_lost(status: &Status) -> bool {
     status.message().contains("requested lease not found")
 }
 
+/// etcd's own words for the operator, and what to do about them where that is known.
+pub fn words(status: &Status) -> String {
+    let words = status.message().trim_start_matches("etcdserver: ");
+    if words.contains("database space exceeded") {
+        return format!("etcd answered: {words}; compact and defragment it, then disarm its NOSPACE alarm");
+    }
+    format!("etcd answered: {words}")
+}
+
 /// The server runs without users; a password is not needed.
 pub fn is_auth_off(status: &Status) -> bool {
     status.message().contains("authentication is not enabled")

@@ -209,7 +209,6 @@ impl Store for Etcd {
         write("delete_cluster", self.inner.delete_all(Deadline::after(within)))
     }
 
-    /// Must be called within the runtime: the first call begins the watch.
     fn changed(&self) -> watch::Receiver<u64> {
         self.bell().rung.clone()
     }

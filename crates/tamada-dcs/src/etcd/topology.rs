@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tamada_model::{Mono, TlsFiles};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::client::{Client, configured, locked};
 use super::discovery::Search;
@@ -24,6 +24,8 @@ const HTTP1: &str = "http/1.1";
 pub struct Asked {
     /// The cluster. Cleared when a node fails, so that it is asked soon.
     pub members: Option<Mono>,
+    /// The cluster is being asked right now.
+    asking_members: bool,
     /// The SRV records, with success.
     srv: Option<Mono>,
 }
@@ -50,7 +52,7 @@ impl Client {
             }
             Err(why) if locked(&self.endpoints).current().is_none() => Err(why),
             Err(why) => {
-                warn!("could not discover etcd: {why}");
+                debug!("could not discover etcd: {why}");
                 Ok(())
             }
         }
@@ -68,10 +70,12 @@ impl Client {
         let every = self.times().ttl * MEMBERS_EVERY_TTLS;
         let now = mono();
         let mut asked = locked(&self.asked);
-        if self.config.fixed_endpoints || asked.members.is_some_and(|at| now.since(at) < every) {
+        let is_known = asked.members.is_some_and(|at| now.since(at) < every);
+        if self.config.fixed_endpoints || is_known || asked.asking_members {
             return;
         }
         asked.members = Some(now);
+        asked.asking_members = true;
         if let Some(client) = self.myself.upgrade() {
             tokio::spawn(async move { client.ask_members().await });
         }
@@ -87,5 +91,6 @@ impl Client {
             }
             Err(trouble) => debug!("could not ask for etcd's members: {}", trouble.into_error()),
         }
+        locked(&self.asked).asking_members = false;
     }
 }

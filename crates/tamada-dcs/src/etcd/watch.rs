@@ -17,7 +17,7 @@ use super::guard::Standing;
 use super::proto::{WATCH_PATH, WatchCreateRequest, WatchEvent, WatchEventKind, WatchRequest, WatchResponse};
 use super::rpc::Answers;
 use super::store::Inner;
-use crate::clock::Deadline;
+use crate::clock::{Deadline, mono};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// An etcd that is away costs one attempt in this time.
@@ -27,15 +27,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub async fn keep_watch(of: Arc<Inner>, bell: watch::Sender<u64>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let began = watch_once(&of, &bell).await;
-        pause = if began { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        let begun = mono();
+        watch_once(&of, &bell).await;
+        // One that lasted may begin anew at once; one that breaks again and again may not.
+        pause = if mono().since(begun) > LONGEST_PAUSE { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         let jitter = pause.mul_f64(fastrand::f64() / 4.0);
         tokio::time::sleep(pause + jitter).await;
     }
 }
 
-/// One watch from beginning to end; tells whether it began.
-async fn watch_once(of: &Inner, bell: &watch::Sender<u64>) -> bool {
+/// One watch from beginning to end.
+async fn watch_once(of: &Inner, bell: &watch::Sender<u64>) {
     let deadline = Deadline::after(of.client.times().retry_timeout);
     let before = of.client.seen();
     let (key, range_end) = of.keys.whole_range();
@@ -45,13 +47,13 @@ async fn watch_once(of: &Inner, bell: &watch::Sender<u64>) -> bool {
         Ok(opened) => opened,
         Err(why) => {
             debug!("no watch: {why}");
-            return false;
+            return;
         }
     };
-    let Some(Some(first)) = deadline.limit(next(of, &live, &mut answers)).await else { return false };
+    let Some(Some(first)) = deadline.limit(next(of, &live, &mut answers)).await else { return };
     if first.canceled || of.client.judge(&live.endpoint, first.header.as_ref(), before, Standing::Local).is_err() {
         refused(of, &live, &first);
-        return false;
+        return;
     }
     ring(bell);
     while let Some(answer) = next(of, &live, &mut answers).await {
@@ -61,7 +63,6 @@ async fn watch_once(of: &Inner, bell: &watch::Sender<u64>) -> bool {
         }
         hear(of, &live, bell, &answer);
     }
-    true
 }
 
 async fn next(of: &Inner, live: &Live, answers: &mut Answers<WatchResponse>) -> Option<WatchResponse> {

@@ -10,7 +10,7 @@ use super::ops::{Taken, delete, has_value, is_absent, is_at, look, put, revision
 use super::proto::{
     Call, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse, ResponseHeader, TxnRequest,
 };
-use super::sort::is_lease_lost;
+use super::sort::{is_lease_lost, words};
 use super::store::{Inner, Published};
 use crate::clock::Deadline;
 use crate::{Freshness, StoreError, Written};
@@ -70,7 +70,8 @@ impl Inner {
     /// Our own key, under our lease; skipped when the store has exactly this.
     pub async fn touch(&self, value: String, deadline: Deadline) -> Written {
         // Just under `loop_wait`: a pass that comes a moment early must not leave the lease for two rounds.
-        let assurance = Assurance::Within(self.client.times().loop_wait * 4 / 5);
+        let times = self.client.times();
+        let assurance = Assurance::Within((times.loop_wait * 4 / 5).min(times.ttl / 2));
         let lease = match self.lease.ensure(&self.client, assurance, deadline).await {
             Ok(lease) => lease,
             Err(trouble) => return Written::Failed(trouble.into_error()),
@@ -207,7 +208,7 @@ impl Inner {
 pub fn written(trouble: Trouble) -> Written {
     match trouble {
         Trouble::Unclear(why) => Written::Unclear(why),
-        Trouble::Said(status, true) => Written::Unclear(format!("etcd answered: {}", status.message())),
+        Trouble::Said(status, true) => Written::Unclear(words(&status)),
         other @ (Trouble::NotSent(_) | Trouble::Refused(_) | Trouble::Said(_, false)) => {
             Written::Failed(other.into_error())
         }

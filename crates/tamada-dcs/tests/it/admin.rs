@@ -11,11 +11,14 @@ use tamada_dcs::etcd::rpc::Connection;
 use tamada_dcs::names::Names;
 
 pub async fn ask<C: Call>(port: u16, request: C) -> C::Answer {
+    try_ask(port, request).await.expect("the server does as it is told")
+}
+
+pub async fn try_ask<C: Call>(port: u16, request: C) -> Result<C::Answer, tonic::Status> {
     let endpoint = Endpoint { https: false, host: "127.0.0.1".into(), port };
     let limit = Deadline::after(Duration::from_secs(30));
     let opened = Connection::open(&endpoint, &Names::default(), None, limit).await;
-    let connection = opened.expect("the server accepts connections");
-    connection.call(request, None).await.expect("the server does as it is told")
+    opened.expect("the server accepts connections").call(request, None).await
 }
 
 /// Declares requests whose answers nobody reads.

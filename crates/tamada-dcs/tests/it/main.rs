@@ -7,6 +7,7 @@ mod frozen;
 mod nodes;
 mod proxy;
 mod server;
+mod space;
 mod srv;
 mod support;
 mod tls;
