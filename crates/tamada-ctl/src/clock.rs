@@ -1,6 +1,6 @@
-//! The time as people read it on the terminal: local, in the forms of ctl.md.
+//! The time as people read it on the terminal, local and in the forms of ctl.md; and how long we wait.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tamada_model::Wall;
 use tamada_wire::time::{self, Moment, Reading};
@@ -34,9 +34,24 @@ pub fn in_an_hour() -> String {
     Moment::local(later).iso().chars().take(16).collect()
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the calendar")]
 fn now() -> Wall {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Wall::from_micros(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The end of what we are willing to wait.
+#[derive(Clone, Copy)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    pub fn after(patience: Duration) -> Self {
+        Self(Instant::now() + patience)
+    }
+
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
 }
 
 /// When an operator wants something done.

@@ -9,6 +9,7 @@ mod commands;
 mod console;
 mod failure;
 mod format;
+mod log;
 mod members;
 mod outcome;
 mod roles;
@@ -34,7 +35,9 @@ use tool::Tool;
 /// shall show it: `tamadactl`, `patronictl`, `tamada ctl`.
 pub fn main(args: Vec<OsString>, prog: &str) -> ExitCode {
     let words: Vec<String> = args.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let code = run(&words, prog, Surroundings::of_this_process(), Console::of_this_process());
+    let surroundings = Surroundings::of_this_process();
+    log::install(&surroundings);
+    let code = run(&words, prog, surroundings, Console::of_this_process());
     ExitCode::from(code)
 }
 

@@ -2,7 +2,7 @@
 
 use tamada_model::{Cluster, Member, MemberName};
 
-use crate::cli::{FORCE, Given};
+use crate::cli::{FORCE, Given, ROLE};
 use crate::console::Consent;
 use crate::failure::Failure;
 use crate::format::Format;
@@ -10,33 +10,37 @@ use crate::members::{self, Columns, NamedCluster};
 use crate::roles::{self, Wanted};
 use crate::tool::Tool;
 
-/// Reads the cluster of the first argument and shows its members.
-pub async fn read_and_show(tool: &mut Tool, given: &Given) -> Result<NamedCluster, Failure> {
+/// Members that an action is about, of a cluster that was shown to the operator.
+pub struct Chosen {
+    pub named: NamedCluster,
+    pub members: Vec<MemberName>,
+}
+
+/// Reads the cluster of the first argument, shows it, and picks those members of the second that have the role; all
+/// with the role if none is named. `role_shown` is how a complaint calls it.
+pub async fn choose(tool: &mut Tool, given: &Given, wanted: Wanted, role_shown: &str) -> Result<Chosen, Failure> {
     let group = tool.group(given)?;
     let scope = tool.scope(given.argument(0))?;
     let named = tool.read(&scope, group).await?;
-    members::show(&mut tool.console, &named, Format::Pretty, Columns::AsNeeded);
-    Ok(named)
-}
-
-/// Everybody with the role; with names given, those among them. Unknown names are dropped.
-pub fn choose(
-    named: &NamedCluster,
-    wanted: Wanted,
-    names: &[String],
-    role_shown: &str,
-) -> Result<Vec<MemberName>, Failure> {
-    let mut candidates = roles::members_with(&named.cluster, wanted);
-    if candidates.is_empty() {
-        return Err(Failure::Command(format!("{} cluster doesn't have any members", named.scope)));
+    let mut members = roles::members_with(&named.cluster, wanted);
+    if members.is_empty() {
+        return Err(Failure::Command(format!("{scope} cluster doesn't have any members")));
     }
+    members::show(&mut tool.console, &named, Format::Pretty, Columns::AsNeeded);
+    let names = given.arguments(1);
     if !names.is_empty() {
-        candidates.retain(|candidate| names.iter().any(|name| name == candidate.as_str()));
-        if candidates.is_empty() {
+        members.retain(|member| names.iter().any(|name| name == member.as_str()));
+        if members.is_empty() {
             return Err(Failure::Command(format!("No {role_shown} among provided members")));
         }
     }
-    Ok(candidates)
+    Ok(Chosen { named, members })
+}
+
+/// By `--role`, anybody without it.
+pub async fn choose_by_role(tool: &mut Tool, given: &Given) -> Result<Chosen, Failure> {
+    let shown = format!("'{}'", given.text(&ROLE).unwrap_or("any"));
+    choose(tool, given, Wanted::given(given).unwrap_or(Wanted::Any), &shown).await
 }
 
 /// `a, b`

@@ -38,6 +38,11 @@ impl Surroundings {
         Some(base.join("patroni").join("patronictl.yaml"))
     }
 
+    /// Where files that are soon gone belong.
+    pub fn directory_for_files(&self) -> PathBuf {
+        self.get("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
+    }
+
     /// A program as the shell would find it.
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
         let is_program = |path: &PathBuf| path.is_file();

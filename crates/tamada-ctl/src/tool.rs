@@ -10,17 +10,20 @@ use tamada_api::client::{Call, CallError, Client, Heard};
 use tamada_dcs::{Freshness, Store, StoreError, Written};
 use tamada_model::{Cluster, Member};
 use tamada_wire::json;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use crate::cli::{GROUP, Given};
+use crate::clock::Deadline;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::members::NamedCluster;
 use crate::setup::Setup;
 use crate::surroundings::Surroundings;
 
-/// One reading or writing of the store.
-const STORE_CALL: Duration = Duration::from_secs(5);
+/// One write.
+const STORE_WRITE: Duration = Duration::from_secs(5);
+/// After this the operator is told why nothing happens.
+const STORE_FIRST_TRY: Duration = Duration::from_secs(2);
 /// How long an unreachable store is tried in all. The original tries for ever; a person at a terminal wants to know,
 /// and a script wants an exit code. Long enough for a store that elects a leader.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
@@ -102,25 +105,26 @@ impl Tool {
 
     /// An unreachable store is told once and tried again for a while.
     async fn read_patiently(&mut self, store: &dyn Store) -> Result<Cluster, Failure> {
-        let give_up = Instant::now() + STORE_PATIENCE;
+        let deadline = Deadline::after(STORE_PATIENCE);
+        let mut within = STORE_FIRST_TRY;
         let mut told = false;
         loop {
-            let next_try = Instant::now() + STORE_PAUSE;
-            let reason = match store.read(Freshness::Linearizable, STORE_CALL).await {
+            let reason = match store.read(Freshness::Linearizable, within).await {
                 Ok(cluster) => return Ok(cluster),
                 Err(StoreError::Refused(reason)) => return Err(refused(&reason)),
                 Err(StoreError::Unreachable(reason)) => reason,
             };
-            if next_try >= give_up {
-                return Err(unreachable(&reason));
-            }
             if !told {
                 let patience = STORE_PATIENCE.as_secs();
                 self.console
                     .warn(format_args!("The configuration store is unreachable ({reason}), trying for {patience} s"));
                 told = true;
             }
-            sleep_until(next_try).await;
+            sleep(STORE_PAUSE).await;
+            within = deadline.left();
+            if within < STORE_PAUSE {
+                return Err(unreachable(&reason));
+            }
         }
     }
 
@@ -130,7 +134,7 @@ impl Tool {
         F: for<'s> FnOnce(&'s dyn Store, Duration) -> tamada_dcs::Answer<'s, Written>,
     {
         let store = self.store(&named.scope, named.group)?;
-        Ok(write(&*store, STORE_CALL).await)
+        Ok(write(&*store, STORE_WRITE).await)
     }
 
     /// Sends a request to the member's REST API.

@@ -1,6 +1,6 @@
 //! Who replicates from whom, as a tree.
 //!
-//! The root is the leader; a replica hangs under its `replicatefrom` member if that is a replica of this cluster, else
+//! The root is the leader; a replica hangs under its `replicatefrom` member if that is another replica of this cluster, else
 //! under the leader. Members that replicate from each other in a circle hang nowhere and are not shown (ctl.md 2.1).
 
 /// Where one member belongs.
@@ -35,7 +35,9 @@ fn hang_below(places: &[Place], parent: Option<&str>, depth: usize, order: &mut 
 }
 
 fn upstream<'a>(places: &[Place<'a>], member: &Place<'a>) -> Option<&'a str> {
-    member.parent.filter(|parent| places.iter().any(|other| other.name == *parent && !other.is_leader))
+    let is_other_replica =
+        |parent: &&str| *parent != member.name && places.iter().any(|other| other.name == *parent && !other.is_leader);
+    member.parent.filter(is_other_replica)
 }
 
 fn mark(depth: usize) -> String {

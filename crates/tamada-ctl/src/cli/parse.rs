@@ -81,7 +81,9 @@ impl Given {
 }
 
 /// The options before the command, the command, and the words behind it.
-pub fn global(prog: &str, words: &[String]) -> Result<Heard<(Given, &'static CommandSpec, Vec<String>)>, Failure> {
+pub type Global = (Given, &'static CommandSpec, Vec<String>);
+
+pub fn global(prog: &str, words: &[String]) -> Result<Heard<Global>, Failure> {
     if words.is_empty() {
         return Err(Failure::Usage(help::overview(prog)));
     }

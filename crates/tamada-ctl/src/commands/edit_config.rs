@@ -65,12 +65,13 @@ async fn changed(tool: &mut Tool, given: &Given, scope: &str, before: &Document)
 
 /// A YAML mapping from a file, or from standard input for `-`.
 async fn read(tool: &mut Tool, file: &str) -> Result<Document, Failure> {
-    let unreadable = |error| Failure::Command(format!("{file} cannot be read: {error}"));
+    let shown = if file == "-" { "standard input" } else { file };
+    let unreadable = |error| Failure::Command(format!("{shown} cannot be read: {error}"));
     let text = match file {
         "-" => tool.console.read_all().await.map_err(unreadable)?,
         file => std::fs::read_to_string(file).map_err(unreadable)?,
     };
-    mapping(&text).map_err(|problem| Failure::Command(format!("{file}: {problem}")))
+    mapping(&text).map_err(|problem| Failure::Command(format!("{shown}: {problem}")))
 }
 
 /// Configuration is a mapping; a text of anything else is a slip of somebody's.

@@ -5,13 +5,12 @@ use std::time::Duration;
 use hyper::Method;
 use tamada_model::{FailoverRequest, Member, MemberName};
 
-use crate::cli::{Given, ROLE};
+use crate::cli::Given;
 use crate::clock;
 use crate::failure::Failure;
 use crate::members::NamedCluster;
-use crate::outcome::{self, Unasked};
-use crate::roles::Wanted;
-use crate::selection::{self, choose, listed, read_and_show};
+use crate::outcome::Outcomes;
+use crate::selection::{self, Chosen, choose_by_role, listed};
 use crate::tool::{Request, Tool, must_be_done};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,13 +24,11 @@ pub async fn run(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
 }
 
 async fn flush_restarts(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
-    let named = read_and_show(tool, given).await?;
-    let role = format!("'{}'", given.text(&ROLE).unwrap_or("any"));
-    let chosen = choose(&named, Wanted::given(given).unwrap_or(Wanted::Any), given.arguments(1), &role)?;
-    let question = format!("Are you sure you want to flush members {}?", listed(&chosen));
+    let Chosen { named, members } = choose_by_role(tool, given).await?;
+    let question = format!("Are you sure you want to flush members {}?", listed(&members));
     selection::confirm(tool, given, &question, "Aborted flush").await?;
-    let mut unasked = Unasked::default();
-    for name in &chosen {
+    let mut outcomes = Outcomes::of("flush scheduled restart");
+    for name in &members {
         let member = selection::record(&named.cluster, name)?;
         if member.scheduled_restart.is_none() {
             tool.console.say(format_args!("No scheduled restart for member {name}"));
@@ -39,13 +36,13 @@ async fn flush_restarts(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
         }
         let request = Request { method: Method::DELETE, path: "/restart", body: None, within: PATIENCE };
         let answer = tool.call(member, request).await;
-        let Some(heard) = unasked.note(name, answer) else { continue };
+        let Some(heard) = outcomes.note(&mut tool.console, name, answer) else { continue };
         match heard.status {
             200 => tool.console.say(format_args!("Success: flush scheduled restart for member {name}")),
-            _ => outcome::say_failed(&mut tool.console, "flush scheduled restart", name, &heard),
+            _ => outcomes.say_failed(&mut tool.console, name, &heard),
         }
     }
-    unasked.end("Dropping the scheduled restart")
+    outcomes.end()
 }
 
 async fn flush_switchover(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
@@ -61,11 +58,14 @@ async fn flush_switchover(tool: &mut Tool, given: &Given) -> Result<(), Failure>
         let request = Request { method: Method::DELETE, path: "/switchover", body: None, within: PATIENCE };
         match tool.call(member, request).await {
             Err(error) => tool.console.warn(format_args!("Member {name} is not accessible: {error}")),
-            Ok(heard) => match heard.status {
-                200 => return Ok(tool.console.say(format_args!("Success: {}", heard.text()))),
-                404 => return Ok(tool.console.say(format_args!("Failed: {}", heard.text()))),
-                status => {
-                    tool.console.say(format_args!("Failed: member={name}, status_code={status}, ({})", heard.text()))
+            Ok(heard) => match (heard.status, heard.text()) {
+                (status @ (200 | 404), body) => {
+                    let outcome = if status == 200 { "Success" } else { "Failed" };
+                    tool.console.say(format_args!("{outcome}: {body}"));
+                    return Ok(());
+                }
+                (status, body) => {
+                    tool.console.say(format_args!("Failed: member={name}, status_code={status}, ({body})"));
                 }
             },
         }

@@ -206,7 +206,10 @@ async fn carry_out(tool: &mut Tool, named: &NamedCluster, wish: &Wish) -> Result
         Ok(heard) if heard.status == 200 || heard.status == 202 => {
             tool.console.say(format_args!("{} {}", clock::fine_stamp(), heard.text()));
         }
-        Ok(heard) => return Ok(say_refused(tool, wish.act, &heard)),
+        Ok(heard) => {
+            say_refused(tool, wish.act, &heard);
+            return Ok(());
+        }
         Err(error) => fall_back(tool, named, wish, &error).await?,
     }
     let now = tool.read_again(named).await?;
@@ -252,7 +255,7 @@ fn body(wish: &Wish) -> Value {
 }
 
 async fn fall_back(tool: &mut Tool, named: &NamedCluster, wish: &Wish, error: &CallError) -> Result<(), Failure> {
-    tool.console.warn(error);
+    tool.console.warn(format_args!("No member could be asked: {error}"));
     tool.console.warn("Failing over to DCS");
     let act = wish.act.name();
     tool.console.say(format_args!("{} Could not {act} using Patroni api, falling back to DCS", clock::fine_stamp()));

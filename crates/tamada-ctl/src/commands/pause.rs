@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
+use tamada_api::client::Heard;
+use tamada_model::MemberName;
+use tokio::time::sleep;
 
 use crate::cli::{Given, WAIT};
+use crate::clock::Deadline;
 use crate::commands::flush::leader_first;
 use crate::commands::reload::loop_wait;
 use crate::failure::Failure;
 use crate::members::NamedCluster;
+use crate::selection::listed;
 use crate::tool::{Request, Tool};
 
 /// Writing the configuration is one write to the store for the member that is asked.
@@ -66,61 +70,62 @@ pub async fn run(tool: &mut Tool, given: &Given, turn: Turn) -> Result<(), Failu
     for (name, member) in leader_first(&named) {
         let request = Request { method: Method::PATCH, path: "/config", body: Some(&body), within: PATIENCE };
         match tool.call(member, request).await {
-            Err(error) => {
-                tool.console.warn(error);
-                tool.console.warn(format_args!("Member {name} is not accessible"));
-            }
-            Ok(heard) if heard.status == 200 && given.flag(&WAIT) => return wait_for_all(tool, &named, turn).await,
-            Ok(heard) if heard.status == 200 => return Ok(succeed(tool, turn)),
-            Ok(heard) => {
-                let (verb, status, body) = (turn.verb(), heard.status, heard.text());
-                return Ok(tool
-                    .console
-                    .say(format_args!("Failed: {verb} cluster management status code={status}, ({body})")));
-            }
+            Err(error) => tool.console.warn(format_args!("Member {name} is not accessible: {error}")),
+            Ok(heard) => return tell(tool, given, &named, turn, &heard).await,
         }
     }
     Err(Failure::command("Can not find accessible cluster member"))
+}
+
+/// One member's answer speaks for all.
+async fn tell(tool: &mut Tool, given: &Given, named: &NamedCluster, turn: Turn, heard: &Heard) -> Result<(), Failure> {
+    match (heard.status, heard.text()) {
+        (200, _) if given.flag(&WAIT) => wait_for_all(tool, named, turn).await?,
+        (200, _) => succeed(tool, turn),
+        (status, body) => {
+            let verb = turn.verb();
+            tool.console.say(format_args!("Failed: {verb} cluster management status code={status}, ({body})"));
+        }
+    }
+    Ok(())
 }
 
 fn succeed(tool: &mut Tool, turn: Turn) {
     tool.console.say(format_args!("Success: cluster management is {}", turn.done()));
 }
 
-/// Until every member that was there before shows it in its key.
+/// Until every member that was there before shows it in its key, for little more than `loop_wait`.
 async fn wait_for_all(tool: &mut Tool, before: &NamedCluster, turn: Turn) -> Result<(), Failure> {
     let verb = turn.verb();
     tool.console.say(format_args!("'{verb}' request sent, waiting until it is recognized by all nodes"));
     tool.console.flush();
     let loop_wait = loop_wait(before);
-    let give_up = Instant::now() + Duration::from_secs(loop_wait + 1);
-    let now = loop {
-        let next = Instant::now() + POLL_PAUSE;
+    let deadline = Deadline::after(Duration::from_secs(loop_wait) + POLL_PAUSE);
+    let slow = loop {
         let now = tool.read_again(before).await?;
-        if behind(before, &now, turn).is_empty() {
-            return Ok(succeed(tool, turn));
+        let behind = behind(before, &now, turn);
+        if behind.is_empty() || deadline.left() < POLL_PAUSE {
+            // A member whose key never changed meanwhile is gone rather than slow.
+            break behind.into_iter().filter(|name| changed(before, &now, name)).collect::<Vec<_>>();
         }
-        if next >= give_up {
-            break now;
-        }
-        sleep_until(next).await;
+        sleep(POLL_PAUSE).await;
     };
-    // A member whose key never changed meanwhile is gone rather than slow.
-    let mut slow = behind(before, &now, turn);
-    slow.retain(|name| {
-        before.cluster.members.iter().any(|(n, m)| n.as_str() == *name && now.cluster.members.get(n) != Some(m))
-    });
     if slow.is_empty() {
-        return Ok(succeed(tool, turn));
+        succeed(tool, turn);
+    } else {
+        let slow = listed(&slow);
+        tool.console.say(format_args!("{slow} members didn't recognized pause state after {loop_wait} seconds"));
     }
-    tool.console
-        .say(format_args!("{} members didn't recognized pause state after {loop_wait} seconds", slow.join(", ")));
     Ok(())
 }
 
 /// Members of before that do not show the new state yet.
-fn behind<'n>(before: &NamedCluster, now: &'n NamedCluster, turn: Turn) -> Vec<&'n str> {
+fn behind(before: &NamedCluster, now: &NamedCluster, turn: Turn) -> Vec<MemberName> {
     let was_there = |name| before.cluster.members.get(name).is_some_and(|member| member.api_url.is_some());
     let members = now.cluster.members.iter().filter(|(name, member)| was_there(*name) && member.pause != turn.pauses());
-    members.map(|(name, _)| name.as_str()).collect()
+    members.map(|(name, _)| name.clone()).collect()
+}
+
+fn changed(before: &NamedCluster, now: &NamedCluster, name: &MemberName) -> bool {
+    before.cluster.members.get(name) != now.cluster.members.get(name)
 }

@@ -11,9 +11,9 @@ use crate::cli::{FORCE, FROM_LEADER, Given, WAIT};
 use crate::console::Consent;
 use crate::failure::Failure;
 use crate::members::NamedCluster;
-use crate::outcome::{self, Unasked};
+use crate::outcome::Outcomes;
 use crate::roles::Wanted;
-use crate::selection::{self, choose, listed, read_and_show};
+use crate::selection::{self, Chosen, choose, listed};
 use crate::tool::{Request, Tool};
 
 /// The member starts the copy and answers; with force it cancels what runs first.
@@ -24,35 +24,34 @@ const POLL_PATIENCE: Duration = Duration::from_secs(5);
 const SILENT_POLLS_MAX: u32 = 30;
 
 pub async fn run(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
-    let named = read_and_show(tool, given).await?;
+    let Chosen { named, members } = choose(tool, given, Wanted::Replica, "replica").await?;
     let chosen = match given.arguments(1) {
         [] if given.flag(&FORCE) => Vec::new(),
-        [] => ask_member(tool, &named).await?,
-        names => choose(&named, Wanted::Replica, names, "replica")?,
+        [] => vec![ask_member(tool, members).await?],
+        _ => members,
     };
     if !chosen.is_empty() {
         let question = format!("Are you sure you want to reinitialize members {}?", listed(&chosen));
         selection::confirm(tool, given, &question, "Aborted reinitialize").await?;
     }
-    let mut unasked = Unasked::default();
+    let mut outcomes = Outcomes::of("reinitialize");
     let mut started = Vec::new();
     for name in &chosen {
-        if reinitialize(tool, given, &named, name, &mut unasked).await? == Begun::Yes {
+        if reinitialize(tool, given, &named, name, &mut outcomes).await? == Begun::Yes {
             started.push(name.clone());
         }
     }
     if given.flag(&WAIT) {
         wait_for(tool, &named, started).await?;
     }
-    unasked.end("Reinitialize")
+    outcomes.end()
 }
 
-async fn ask_member(tool: &mut Tool, named: &NamedCluster) -> Result<Vec<MemberName>, Failure> {
-    let replicas = choose(named, Wanted::Replica, &[], "replica")?;
+async fn ask_member(tool: &mut Tool, replicas: Vec<MemberName>) -> Result<MemberName, Failure> {
     let question = format!("Which member do you want to reinitialize [{}]?", listed(&replicas));
     let answer = tool.console.ask_or(&question, "").await?;
     match replicas.into_iter().find(|name| name.as_str() == answer) {
-        Some(name) => Ok(vec![name]),
+        Some(name) => Ok(name),
         None => Err(Failure::Command(format!("{answer} is not a member of cluster"))),
     }
 }
@@ -69,19 +68,19 @@ async fn reinitialize(
     given: &Given,
     named: &NamedCluster,
     name: &MemberName,
-    unasked: &mut Unasked,
+    outcomes: &mut Outcomes,
 ) -> Result<Begun, Failure> {
     let mut force = given.flag(&FORCE);
     loop {
         let body = json!({"force": force, "from_leader": given.flag(&FROM_LEADER)});
         let request = Request { method: Method::POST, path: "/reinitialize", body: Some(&body), within: PATIENCE };
         let answer = tool.call(selection::record(&named.cluster, name)?, request).await;
-        let Some(heard) = unasked.note(name, answer) else { return Ok(Begun::No) };
+        let Some(heard) = outcomes.note(&mut tool.console, name, answer) else { return Ok(Begun::No) };
         if heard.status == 200 {
             tool.console.say(format_args!("Success: reinitialize for member {name}"));
             return Ok(Begun::Yes);
         }
-        outcome::say_failed(&mut tool.console, "reinitialize", name, &heard);
+        outcomes.say_failed(&mut tool.console, name, &heard);
         if given.flag(&FORCE) || !heard.text().ends_with(" already in progress") {
             return Ok(Begun::No);
         }
@@ -106,7 +105,10 @@ async fn wait_for(tool: &mut Tool, named: &NamedCluster, mut copying: Vec<Member
         let mut ended = None;
         for name in &copying {
             match state(tool, named, name).await? {
-                Some(state) if state != State::CreatingReplica.text() => ended = Some(name.clone()),
+                Some(state) if state != State::CreatingReplica.text() => {
+                    ended = Some(name.clone());
+                    break;
+                }
                 Some(_) => silent_polls = 0,
                 None => silent_polls += 1,
             }

@@ -5,38 +5,35 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::Value;
 
-use crate::cli::{Given, ROLE};
+use crate::cli::Given;
 use crate::failure::Failure;
 use crate::members::NamedCluster;
-use crate::outcome::{self, Unasked};
-use crate::roles::Wanted;
-use crate::selection::{self, choose, listed, read_and_show};
+use crate::outcome::Outcomes;
+use crate::selection::{self, Chosen, choose_by_role, listed};
 use crate::tool::{Request, Tool};
 
 /// The member only notes the request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub async fn run(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
-    let named = read_and_show(tool, given).await?;
-    let role = format!("'{}'", given.text(&ROLE).unwrap_or("any"));
-    let chosen = choose(&named, Wanted::given(given).unwrap_or(Wanted::Any), given.arguments(1), &role)?;
-    let question = format!("Are you sure you want to reload members {}?", listed(&chosen));
+    let Chosen { named, members } = choose_by_role(tool, given).await?;
+    let question = format!("Are you sure you want to reload members {}?", listed(&members));
     selection::confirm(tool, given, &question, "Aborted reload").await?;
-    let mut unasked = Unasked::default();
-    for name in &chosen {
+    let mut outcomes = Outcomes::of("reload");
+    for name in &members {
         let request = Request { method: Method::POST, path: "/reload", body: None, within: PATIENCE };
         let answer = tool.call(selection::record(&named.cluster, name)?, request).await;
-        let Some(heard) = unasked.note(name, answer) else { continue };
+        let Some(heard) = outcomes.note(&mut tool.console, name, answer) else { continue };
         match heard.status {
             200 => tool.console.say(format_args!("No changes to apply on member {name}")),
             202 => tool.console.say(format_args!(
                 "Reload request received for member {name} and will be processed within {} seconds",
                 loop_wait(&named)
             )),
-            _ => outcome::say_failed(&mut tool.console, "reload", name, &heard),
+            _ => outcomes.say_failed(&mut tool.console, name, &heard),
         }
     }
-    unasked.end("Reload")
+    outcomes.end()
 }
 
 /// As the dynamic configuration has it.

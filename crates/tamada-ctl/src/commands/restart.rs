@@ -6,13 +6,12 @@ use hyper::Method;
 use serde_json::{Map, Value};
 use tamada_model::{MemberName, units};
 
-use crate::cli::{ANY, FORCE, Given, PENDING, PG_VERSION, ROLE, SCHEDULED, TIMEOUT};
+use crate::cli::{ANY, FORCE, Given, PENDING, PG_VERSION, SCHEDULED, TIMEOUT};
 use crate::clock::{self, When};
 use crate::failure::Failure;
 use crate::members::NamedCluster;
-use crate::outcome::{self, Unasked};
-use crate::roles::Wanted;
-use crate::selection::{self, choose, listed, read_and_show};
+use crate::outcome::Outcomes;
+use crate::selection::{self, Chosen, choose_by_role, listed};
 use crate::tool::{Request, Tool};
 
 /// Dropping a schedule is only a note for the member.
@@ -22,10 +21,7 @@ const PATIENCE_STOP: Duration = Duration::from_secs(900);
 const START_TIMEOUT: Duration = Duration::from_secs(300);
 
 pub async fn run(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
-    let named = read_and_show(tool, given).await?;
-    let role = format!("'{}'", given.text(&ROLE).unwrap_or("any"));
-    let wanted = Wanted::given(given).unwrap_or(Wanted::Any);
-    let mut chosen = choose(&named, wanted, given.arguments(1), &role)?;
+    let Chosen { named, members: mut chosen } = choose_by_role(tool, given).await?;
     if given.flag(&ANY) {
         chosen = pick_one(chosen);
     }
@@ -42,9 +38,9 @@ pub async fn run(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
     restart_each(tool, given, &named, &chosen, &body).await
 }
 
-/// Any one will do, so the nanoseconds of the clock are chance enough.
+/// Any one will do, so the microseconds of the clock are chance enough.
 fn pick_one(mut members: Vec<MemberName>) -> Vec<MemberName> {
-    let chance = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.subsec_nanos() / 1000) as usize;
+    let chance = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.subsec_micros()) as usize;
     let at = chance % members.len().max(1);
     members.drain(..).skip(at).take(1).collect()
 }
@@ -132,40 +128,34 @@ async fn restart_each(
     chosen: &[MemberName],
     body: &Value,
 ) -> Result<(), Failure> {
-    let mut unasked = Unasked::default();
+    let mut outcomes = Outcomes::of("restart");
     for name in chosen {
         let member = selection::record(&named.cluster, name)?;
         if given.flag(&FORCE) && body.get("schedule").is_some() && member.scheduled_restart.is_some() {
-            drop_schedule(tool, named, name, &mut unasked).await?;
+            drop_schedule(tool, named, name).await?;
         }
         let within = patience(given, named);
         let request = Request { method: Method::POST, path: "/restart", body: Some(body), within };
         let answer = tool.call(member, request).await;
-        let Some(heard) = unasked.note(name, answer) else { continue };
+        let Some(heard) = outcomes.note(&mut tool.console, name, answer) else { continue };
         match heard.status {
             200 => tool.console.say(format_args!("Success: restart on member {name}")),
             202 => tool.console.say(format_args!("Success: restart scheduled on member {name}")),
             409 => tool.console.say(format_args!("Failed: another restart is already scheduled on member {name}")),
-            _ => outcome::say_failed(&mut tool.console, "restart", name, &heard),
+            _ => outcomes.say_failed(&mut tool.console, name, &heard),
         }
         tool.console.flush();
     }
-    unasked.end("Restart")
+    outcomes.end()
 }
 
 /// A new schedule replaces the old one; only trouble is worth a line.
-async fn drop_schedule(
-    tool: &mut Tool,
-    named: &NamedCluster,
-    name: &MemberName,
-    unasked: &mut Unasked,
-) -> Result<(), Failure> {
+async fn drop_schedule(tool: &mut Tool, named: &NamedCluster, name: &MemberName) -> Result<(), Failure> {
+    let mut outcomes = Outcomes::of("flush scheduled restart");
     let request = Request { method: Method::DELETE, path: "/restart", body: None, within: PATIENCE_FLUSH };
     let answer = tool.call(selection::record(&named.cluster, name)?, request).await;
-    match unasked.note(name, answer) {
-        Some(heard) if heard.status != 200 => {
-            outcome::say_failed(&mut tool.console, "flush scheduled restart", name, &heard);
-        }
+    match outcomes.note(&mut tool.console, name, answer) {
+        Some(heard) if heard.status != 200 => outcomes.say_failed(&mut tool.console, name, &heard),
         Some(_) | None => {}
     }
     Ok(())

@@ -25,7 +25,8 @@ impl Setting {
     fn parse(text: &str) -> Result<Self, Failure> {
         let invalid = || Failure::Command(format!("Invalid parameter setting {text}"));
         let (path, value) = text.split_once('=').ok_or_else(invalid)?;
-        let value = yaml::parse(value).map_err(|error| Failure::Command(format!("{path}: {error}")))?;
+        let value = yaml::parse(value)
+            .map_err(|error| Failure::Command(format!("Invalid parameter setting {text}: {error}")))?;
         // Parameters of extensions have dots in their names.
         let path = match path.strip_prefix(PARAMETERS) {
             Some(parameter) => vec!["postgresql".to_owned(), "parameters".to_owned(), parameter.to_owned()],

@@ -18,11 +18,13 @@ use crate::tool::Tool;
 pub async fn edit(tool: &mut Tool, scope: &str, before: &Document) -> Result<Document, Failure> {
     let editor = find(tool)?;
     let text = yaml::dump(&Value::Object(before.clone()));
-    let file = write_out(scope, &text).map_err(|error| Failure::Command(format!("No file to edit in: {error}")))?;
+    let file = write_out(&tool.surroundings.directory_for_files(), scope, &text)
+        .map_err(|error| Failure::Command(format!("No file to edit in: {error}")))?;
     let edited = run(tool, &editor, &file).await;
     let edited = edited.inspect_err(|_| remove(&file))?;
     let document = mapping(&edited).map_err(|problem| {
-        Failure::Command(format!("{problem}. What you wrote is kept in {}, apply it with --replace", file.display()))
+        let file = file.display();
+        Failure::Command(format!("{file}: {problem}. The file is kept: correct it and apply it with --replace {file}"))
     })?;
     remove(&file);
     Ok(document)
@@ -42,14 +44,14 @@ fn find(tool: &Tool) -> Result<PathBuf, Failure> {
 }
 
 /// `<cluster>-config-<number>.yaml`, for our eyes only.
-fn write_out(scope: &str, text: &str) -> io::Result<PathBuf> {
+fn write_out(directory: &Path, scope: &str, text: &str) -> io::Result<PathBuf> {
     let scope: String = scope.chars().map(|c| if c == '/' { '_' } else { c }).collect();
-    let mut number = std::process::id();
+    let mut number = 1;
     loop {
-        let path = std::env::temp_dir().join(format!("{scope}-config-{number}.yaml"));
+        let path = directory.join(format!("{scope}-config-{number}.yaml"));
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(mut file) => return file.write_all(text.as_bytes()).map(|()| path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number = number.wrapping_add(1),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error),
         }
     }
