@@ -29,7 +29,7 @@ pub use surroundings::Surroundings;
 use cli::Heard;
 use failure::Failure;
 use setup::Setup;
-use tool::Tool;
+use tool::{HandsOff, Tool};
 
 /// Does what the command line says. `args` are the words behind the program's name, `prog` is that name as usage lines
 /// shall show it: `tamadactl`, `patronictl`, `tamada ctl`.
@@ -65,12 +65,24 @@ async fn obey(words: &[String], prog: &str, surroundings: Surroundings, mut cons
         }
         Err(failure) => return end(&mut console, Err(failure)),
     };
-    let mut tool = Tool::new(prog, console, surroundings, tool);
+    let hands_off = HandsOff::default();
+    let mut tool = Tool::new(prog, console, surroundings, tool, hands_off.clone());
     let outcome = tokio::select! {
         outcome = commands::run(&mut tool, command, &given) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Failure::Aborted),
+        () = interrupted(&hands_off) => Err(Failure::Aborted),
     };
     end(&mut tool.console, outcome)
+}
+
+/// Ends when the operator interrupts us, and not some program that we have given the terminal to.
+async fn interrupted(hands_off: &HandsOff) {
+    // Without a way to hear of interrupts they end this process as they end any other.
+    while tokio::signal::ctrl_c().await.is_ok() {
+        if !hands_off.is_on() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 type Said = (Setup, &'static cli::CommandSpec, cli::Given);

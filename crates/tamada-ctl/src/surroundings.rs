@@ -1,6 +1,7 @@
 //! What the environment tells the tool: variables by name, taken once.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tamada_config::Environment;
@@ -45,7 +46,8 @@ impl Surroundings {
 
     /// A program as the shell would find it.
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
-        let is_program = |path: &PathBuf| path.is_file();
+        let is_program =
+            |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
         if name.contains('/') {
             return Some(PathBuf::from(name)).filter(is_program);
         }

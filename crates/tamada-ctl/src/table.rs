@@ -90,3 +90,49 @@ fn pad(text: &str, width: usize, align: Align) -> String {
         Align::Right => format!("{blanks}{text}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(title: Option<&str>, rows: &[[&str; 2]], expected: &[&str]) {
+        let column = |title: &str, align| Column { title: title.to_owned(), align };
+        let table = Table {
+            title: title.map(str::to_owned),
+            columns: vec![column("Name", Align::Left), column("TL", Align::Right)],
+            rows: rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect(),
+        };
+        assert_eq!(table.render(), expected.join("\n"));
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell_on_the_screen() {
+        let rows = [["a", "5"], ["日本x", "10"]];
+        let expected = [
+            "+-------+----+",
+            "| Name  | TL |",
+            "+-------+----+",
+            "| a     |  5 |",
+            "| 日本x | 10 |",
+            "+-------+----+",
+        ];
+        check(None, &rows, &expected);
+    }
+
+    #[test]
+    fn a_title_takes_the_place_of_the_border_and_no_more() {
+        check(Some(" A "), &[], &["+ A ---+----+", "| Name | TL |", "+------+----+", "+------+----+"]);
+        check(Some(" longer than it "), &[], &["+ longer tha+", "| Name | TL |", "+------+----+", "+------+----+"]);
+    }
+
+    #[test]
+    fn cells_of_several_lines_make_rules_between_all_rows() {
+        let rows = [["a\nb", "1"], ["c", "2"]];
+        let rule = "+------+----+";
+        check(
+            None,
+            &rows,
+            &[rule, "| Name | TL |", rule, "| a    |  1 |", "| b    |    |", rule, "| c    |  2 |", rule],
+        );
+    }
+}

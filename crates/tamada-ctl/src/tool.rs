@@ -1,6 +1,10 @@
 //! What every command works with: the console, the configuration, the store, the members' REST APIs.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +14,8 @@ use tamada_api::client::{Call, CallError, Client, Heard};
 use tamada_dcs::{Freshness, Store, StoreError, Written};
 use tamada_model::{Cluster, Member};
 use tamada_wire::json;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::cli::{GROUP, Given};
@@ -35,20 +41,28 @@ pub struct Tool {
     pub console: Console,
     pub surroundings: Surroundings,
     setup: Setup,
+    hands_off: HandsOff,
     client: Option<Client>,
     stores: BTreeMap<(String, Option<i64>), Arc<dyn Store>>,
 }
 
 impl Tool {
-    pub fn new(prog: &str, console: Console, surroundings: Surroundings, setup: Setup) -> Self {
-        Self { prog: prog.to_owned(), console, surroundings, setup, client: None, stores: BTreeMap::new() }
+    pub fn new(prog: &str, console: Console, surroundings: Surroundings, setup: Setup, hands_off: HandsOff) -> Self {
+        Self { prog: prog.to_owned(), console, surroundings, setup, hands_off, client: None, stores: BTreeMap::new() }
     }
 
-    /// What we start for the operator gets no password that was meant for us.
-    pub fn hide_secrets(&self, command: &mut tokio::process::Command) {
+    /// Gives the terminal to an editor or a pager until it ends; `input` goes to its standard input. What we start for
+    /// the operator gets no password that was meant for us.
+    pub async fn give_terminal_to(&mut self, command: &mut Command, input: Option<&str>) -> io::Result<ExitStatus> {
+        self.console.flush();
         for name in self.surroundings.configuration().recognised() {
             command.env_remove(name);
         }
+        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::inherit() });
+        self.hands_off.0.set(true);
+        let ended = run_with_input(command, input).await;
+        self.hands_off.0.set(false);
+        ended
     }
 
     /// The cluster named on the command line, else the configured scope.
@@ -145,6 +159,25 @@ impl Tool {
         let client = self.client.as_ref().ok_or_else(|| CallError::Impossible("no cluster was read yet".to_owned()))?;
         client.send(Call { method: request.method, url, body }, request.within).await
     }
+}
+
+/// Whether somebody else has the terminal, so that interrupts are not meant for us.
+#[derive(Clone, Default)]
+pub struct HandsOff(Rc<Cell<bool>>);
+
+impl HandsOff {
+    pub fn is_on(&self) -> bool {
+        self.0.get()
+    }
+}
+
+async fn run_with_input(command: &mut Command, input: Option<&str>) -> io::Result<ExitStatus> {
+    let mut child = command.spawn()?;
+    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
+        // Who leaves a pager early has seen enough.
+        let _ = pipe.write_all(input.as_bytes()).await;
+    }
+    child.wait().await
 }
 
 /// What a member is asked for.

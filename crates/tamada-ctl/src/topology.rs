@@ -46,3 +46,39 @@ fn mark(depth: usize) -> String {
         below => format!("{}+ ", "  ".repeat(below - 1)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `a<b`: a replicates from b; `*a`: a leads.
+    fn tree(members: &'static str) -> String {
+        let place = |word: &&'static str| {
+            let (name, parent) = word.split_once('<').map_or((*word, None), |(name, parent)| (name, Some(parent)));
+            Place { name: name.trim_start_matches('*'), is_leader: name.starts_with('*'), parent }
+        };
+        let mut words: Vec<&'static str> = members.split(' ').collect();
+        let marks = arrange(&mut words, place);
+        words.iter().zip(marks).map(|(word, mark)| format!("{mark}{}", place(word).name)).collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn replicas_hang_below_those_they_replicate_from() {
+        assert_eq!(tree("a<c *b c d<a e<b"), "b|+ c|  + a|    + d|+ e");
+    }
+
+    #[test]
+    fn who_names_nobody_known_or_itself_hangs_below_the_leader() {
+        assert_eq!(tree("*a b<x c<c"), "a|+ b|+ c");
+    }
+
+    #[test]
+    fn a_circle_is_not_shown() {
+        assert_eq!(tree("*a b<c c<b d"), "a|+ d");
+    }
+
+    #[test]
+    fn without_a_leader_everybody_still_hangs_somewhere() {
+        assert_eq!(tree("a b<a"), "+ a|  + b");
+    }
+}

@@ -58,11 +58,7 @@ fn write_out(directory: &Path, scope: &str, text: &str) -> io::Result<PathBuf> {
 }
 
 async fn run(tool: &mut Tool, editor: &Path, file: &Path) -> Result<String, Failure> {
-    tool.console.flush();
-    let mut command = Command::new(editor);
-    command.arg(file);
-    tool.hide_secrets(&mut command);
-    let status = command.status().await;
+    let status = tool.give_terminal_to(Command::new(editor).arg(file), None).await;
     let status =
         status.map_err(|error| Failure::Command(format!("{} cannot be started: {error}", editor.display())))?;
     if !status.success() {
