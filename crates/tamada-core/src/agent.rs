@@ -10,105 +10,28 @@
 //!
 //! One pass at a time. What happens meanwhile only sets `again`; what must not wait (fencing) does not need a pass.
 
-use std::collections::{BTreeSet, VecDeque};
+mod event;
+mod fence;
+mod learn;
+mod pace;
+mod serve;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tamada_model::{
-    Answers, Cluster, DataDir, Document, Job, JobEnd, Me, Member, Mono, Now, PostgresFacts, Reply, Report, Request,
-    Settings, ShutdownPosition, State, Timeline,
+    Cluster, DataDir, Job, JobEnd, Member, Mono, Now, PostgresFacts, Report, Request, Settings, ShutdownPosition, State,
 };
 
 use crate::decide::decide;
-use crate::decision::{Decision, Fact, Leave, Note, Reason, Step};
-use crate::lease::HeldLease;
-use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory, Rewind};
-use crate::plan::{Act, Command, DcsWrite, Plan, Then, WriteOutcome, plan};
+use crate::decision::{Decision, Note, Reason, Step};
+use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory};
+use crate::plan::{Act, DcsWrite, Plan, Then, WriteOutcome, plan};
 use crate::view::{Asked, JobView, Observation, Seen, View};
-use crate::{phrase, requests, slots, tell};
+use crate::{requests, tell};
 
-pub type JobId = u64;
-pub type RequestId = u64;
-
-/// What an agent is born with, and gets anew when the configuration changes.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Setup {
-    pub me: Me,
-    pub settings: Settings,
-    /// The dynamic configuration in force.
-    pub dynamic: Document,
-}
-
-/// Something happened.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Event {
-    /// A bell rang: look.
-    Wake,
-    /// The instant of [`Agent::next_wake`] has come.
-    Tick,
-    Observed {
-        /// When the reading of the store began.
-        asked_at: Mono,
-        cluster: Result<Arc<Cluster>, String>,
-        postgres: Arc<PostgresFacts>,
-    },
-    Gathered(Box<Asked>),
-    /// The store write in flight ended.
-    Wrote(WriteOutcome),
-    /// The command in flight ended.
-    Commanded,
-    /// The member record was written, or could not be.
-    Touched,
-    JobProgress {
-        id: JobId,
-        state: Option<State>,
-        shut_down: Option<ShutdownPosition>,
-    },
-    JobEnded {
-        id: JobId,
-        end: JobEnd,
-    },
-    /// The checkpoint after promotion ended; true when pg_control shows the current timeline.
-    Checkpointed(bool),
-    Request(RequestId, Request),
-    Setup(Box<Setup>),
-    Shutdown,
-}
-
-/// Something to be done, in this order.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Effect {
-    /// Read the cluster and look at PostgreSQL; answered by [`Event::Observed`].
-    Observe {
-        within: Duration,
-        leader_timeline: Option<Timeline>,
-    },
-    /// Answered by [`Event::Gathered`].
-    Gather(BTreeSet<Fact>),
-    /// Answered by [`Event::Wrote`].
-    Dcs {
-        write: DcsWrite,
-        within: Duration,
-    },
-    /// Answered by [`Event::Commanded`].
-    Command(Command),
-    /// Answered by [`Event::JobEnded`].
-    Start(JobId, Job),
-    Cancel(JobId),
-    /// SIGQUIT to the postmaster at once, whatever else goes on.
-    Fence,
-    Reply(RequestId, Reply),
-    Log(Note),
-    /// The pass's sentence.
-    Say(String),
-    Tell(Arc<Report>),
-    /// Write the member record; answered by [`Event::Touched`].
-    Touch {
-        record: Box<Member>,
-        within: Duration,
-    },
-    Leave(Leave),
-}
+pub use event::{Effect, Event, JobId, RequestId, Setup};
 
 #[derive(Debug, Default)]
 enum Stage {
@@ -236,36 +159,6 @@ impl Agent {
         effects
     }
 
-    /// When to be woken at the latest if nothing happens until then.
-    pub fn next_wake(&self, now: Now) -> Mono {
-        let fence = self.memory.lease.map(|lease| lease.fence_at()).filter(|at| *at > now.mono);
-        let pass = match (self.is_resting(), self.not_before) {
-            // The pass under way ends by an event.
-            (false, _) => now.mono + Duration::from_secs(60),
-            (true, Some(not_before)) => self.next_pass(now).max(not_before),
-            (true, None) => self.next_pass(now),
-        };
-        fence.map_or(pass, |fence| pass.min(fence))
-    }
-
-    fn next_pass(&self, now: Now) -> Mono {
-        let Some(last) = self.last_pass.filter(|_| !self.again) else {
-            return now.mono;
-        };
-        let mut wake = last + self.pace();
-        if let Some(lease) = self.memory.lease {
-            let dues = [lease.renew_at(), lease.give_up_at(self.setup.settings.retry_timeout), lease.ends_at()];
-            wake = dues.into_iter().filter(|due| *due > last).fold(wake, Mono::min);
-        }
-        if let Some(at) = self.memory.step_down.as_ref().and_then(|step_down| step_down.released_at) {
-            wake = wake.min(at + crate::decide::SUCCESSOR_PATIENCE);
-        }
-        if let Some(seconds) = self.seconds_to_next_schedule(now) {
-            wake = wake.min(now.mono + Duration::from_secs_f64(seconds.max(0.0)));
-        }
-        wake
-    }
-
     pub fn is_resting(&self) -> bool {
         match self.stage {
             Stage::Resting => true,
@@ -273,94 +166,11 @@ impl Agent {
         }
     }
 
-    /// How soon the next pass comes if nothing is heard: `loop_wait`, or less while something is in motion.
-    fn pace(&self) -> Duration {
-        let loop_wait = self.setup.settings.loop_wait;
-        let moving = match &self.because {
-            None => Duration::from_millis(100),
-            Some(Reason::NotHealthiest { because: crate::Unfit::BehindPublishedPosition { .. }, .. }) => {
-                Duration::from_millis(50)
-            }
-            Some(Reason::StillStarting { .. } | Reason::PromotionUnderWay | Reason::RecoveryAfterBootstrap) => {
-                Duration::from_millis(200)
-            }
-            Some(
-                Reason::StoreDark { .. }
-                | Reason::StoreDarkAndLeading { .. }
-                | Reason::NotHealthiest { .. }
-                | Reason::RaceBackoff { .. }
-                | Reason::WaitingForSuccessor
-                | Reason::WaitingForLeadersCheckpoint { .. }
-                | Reason::WaitingForLeaderToBootstrap { .. }
-                | Reason::StartTimedOutButAlone
-                | Reason::DivergenceUnclear { .. },
-            ) => Duration::from_secs(1),
-            Some(_) => loop_wait,
-        };
-        moving.min(loop_wait)
-    }
-
-    fn seconds_to_next_schedule(&self, now: Now) -> Option<f64> {
-        if self.setup.settings.pause {
-            return None;
-        }
-        let failover = self.cluster().and_then(|cluster| cluster.failover.as_ref());
-        let switchover = failover.and_then(|request| request.value.scheduled_at.as_ref()).and_then(|at| at.at);
-        let restart = self.memory.scheduled_restart.as_ref().and_then(|plan| plan.schedule.at);
-        [switchover, restart]
-            .into_iter()
-            .flatten()
-            .map(|at| at.seconds_from(now.wall))
-            .filter(|left| *left > 0.0)
-            .reduce(f64::min)
-    }
-
     fn cluster(&self) -> Option<&Arc<Cluster>> {
         match &self.seen.as_ref()?.cluster {
             Seen::Fresh { fact, .. } => Some(fact),
             Seen::Dark { .. } => None,
         }
-    }
-
-    /// The last line of defence that this process has: PostgreSQL still writable and the lease about to end.
-    fn fence_if_late(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let Some(lease) = self.memory.lease else {
-            return;
-        };
-        let late = now.mono >= lease.fence_at() && self.fenced != Some(lease.asked_at);
-        let released = self.memory.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some());
-        if !late || released || self.setup.settings.pause || !self.may_be_writable() {
-            return;
-        }
-        self.fenced = Some(lease.asked_at);
-        effects.push(Effect::Log(Note::error(
-            "The lease ends and could not be renewed in time: stopping PostgreSQL immediately",
-        )));
-        effects.push(Effect::Fence);
-        self.again = true;
-    }
-
-    fn may_be_writable(&self) -> bool {
-        let promoting = self.running.as_ref().is_some_and(|running| match running.job {
-            Job::Promote { .. } | Job::StartPrimary { .. } => true,
-            Job::Bootstrap
-            | Job::PostBootstrap
-            | Job::Clone { .. }
-            | Job::Reinitialize { .. }
-            | Job::StartStandby { .. }
-            | Job::ChangeUpstream { .. }
-            | Job::Restart { .. }
-            | Job::CrashRecovery
-            | Job::Rewind { .. }
-            | Job::Stop(_)
-            | Job::AbandonBootstrap
-            | Job::RemoveData => false,
-        });
-        promoting
-            || self.seen.as_ref().is_some_and(|seen| match &seen.postgres.answers {
-                Answers::Live(live) => live.is_primary(),
-                Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => seen.postgres.role.is_primary(),
-            })
     }
 
     /// Begins a pass if one is wanted and none is under way; serves waiting requests between passes.
@@ -383,18 +193,6 @@ impl Agent {
         self.stage = Stage::Observing;
         let within = self.patience(now, self.setup.settings.retry_timeout);
         effects.push(Effect::Observe { within, leader_timeline: self.memory.leader_timeline });
-    }
-
-    /// At most `wish`, and never past the moment at which a leader would have to give up.
-    fn patience(&self, now: Now, wish: Duration) -> Duration {
-        let least = Duration::from_millis(100);
-        match self.memory.lease {
-            Some(lease) if now.mono < lease.ends_at() => {
-                let left = now.mono.until(lease.give_up_at(self.setup.settings.retry_timeout));
-                wish.min(left.max(least))
-            }
-            Some(_) | None => wish,
-        }
     }
 
     fn view<'a>(&'a self, seen: &'a Observation, now: Now) -> View<'a> {
@@ -444,62 +242,6 @@ impl Agent {
         let seen = Observation { cluster, postgres, job: self.job_view(), asked: Asked::default() };
         self.seen = Some(seen);
         self.decide_and_act(now, effects);
-    }
-
-    /// 9.2: what a fresh reading of the store changes in memory before anything is decided.
-    fn learn_cluster(&mut self, cluster: &Arc<Cluster>) {
-        let me = &self.setup.me.name;
-        if cluster.leader_name() != Some(me) {
-            self.memory.lease = None;
-        }
-        if !cluster.is_unlocked() {
-            self.memory.race_opened = None;
-            self.memory.yielding_until = None;
-        }
-        if !cluster.is_unlocked() || self.memory.cluster_with_leader.is_none() {
-            self.memory.cluster_with_leader = Some(cluster.clone());
-        }
-        if cluster.leader_name().is_some() {
-            self.memory.last_leader = cluster.leader_name().cloned();
-        }
-        self.memory.leader_timeline = cluster.leader_member().and_then(|leader| leader.timeline);
-        if self.setup.settings.pause {
-            self.memory.was_paused = true;
-        } else if self.memory.was_paused {
-            self.memory.was_paused = false;
-            self.memory.rewind = Rewind::Unsuspected;
-        }
-    }
-
-    fn learn_postgres(&mut self, postgres: &PostgresFacts, now: Now) {
-        let runs = postgres.process.is_running();
-        if runs && self.running.is_none() {
-            if postgres.answers.live().is_some() {
-                self.memory.recovering = false;
-                self.memory.starting_since = None;
-                self.memory.start_timeout = None;
-                self.memory.crash_recovery_tried = false;
-                if self.memory.rewind == Rewind::Done {
-                    self.memory.rewind = Rewind::Unsuspected;
-                }
-            } else {
-                self.memory.starting_since.get_or_insert(now.mono);
-            }
-            self.memory.crashed = false;
-        }
-        if !runs && self.memory.was_running && self.running.is_none() && self.memory.step_down.is_none() {
-            self.memory.crashed = true;
-            if self.memory.rewind == Rewind::NotNeeded {
-                self.memory.rewind = Rewind::Unsuspected;
-            }
-        }
-        if self.running.is_none() {
-            self.memory.was_running = runs;
-        }
-        self.memory.previous_wal = self.memory.wal;
-        if let Some(live) = postgres.answers.live() {
-            self.memory.wal = Some(live.wal_position());
-        }
     }
 
     fn gathered(&mut self, asked: Asked, now: Now, effects: &mut Vec<Effect>) {
@@ -640,109 +382,6 @@ impl Agent {
         }
     }
 
-    /// What an answer of the store, or its absence, changes in memory.
-    fn learn_write(
-        &mut self,
-        write: &DcsWrite,
-        outcome: &WriteOutcome,
-        asked_at: Mono,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
-        let done = *outcome == WriteOutcome::Done;
-        let lease = done.then_some(HeldLease { asked_at, ttl: self.setup.settings.ttl });
-        match write {
-            DcsWrite::Acquire => {
-                self.memory.lease = lease;
-                self.memory.won_race = done;
-                self.memory.lost_race = !done;
-                if done {
-                    self.restart_retention(now);
-                } else {
-                    effects.push(Effect::Log(Note::info("Could not take out TTL lock")));
-                }
-            }
-            DcsWrite::Renew { .. } => self.learn_renewal(outcome, lease, now),
-            DcsWrite::Take => {
-                self.memory.lease = lease;
-                if done {
-                    self.memory.bootstrap = None;
-                    self.memory.was_running = true;
-                    effects.push(Effect::Say(self.sentence.clone()));
-                }
-            }
-            DcsWrite::Release { .. } => self.learn_release(now, effects),
-            DcsWrite::BeginBootstrap if done => effects.push(Effect::Say(self.sentence.clone())),
-            DcsWrite::BeginBootstrap => {
-                self.because = Some(Reason::InitializeLost);
-                let lost = phrase::sentence(&Reason::InitializeLost, self.setup.me.name.as_str());
-                self.sentence = lost.unwrap_or_default();
-                effects.push(Effect::Say(self.sentence.clone()));
-            }
-            DcsWrite::SetInitialize { .. }
-            | DcsWrite::DeleteInitialize
-            | DcsWrite::SetConfig(_)
-            | DcsWrite::ClearFailover(_)
-            | DcsWrite::SetFailover { .. }
-            | DcsWrite::SetHistory(_) => {}
-        }
-        if !done && *write != DcsWrite::Acquire {
-            self.pause_after_failure(now);
-        }
-    }
-
-    fn learn_renewal(&mut self, outcome: &WriteOutcome, lease: Option<HeldLease>, now: Now) {
-        match outcome {
-            WriteOutcome::Done => {
-                self.memory.lease = lease;
-                self.keep_retained(now);
-            }
-            WriteOutcome::Beaten => self.memory.lease = None,
-            // Extends nothing; what we hold runs on to its own end.
-            WriteOutcome::Unclear(_) | WriteOutcome::Failed(_) => {}
-        }
-        if let Some(seen) = &mut self.seen {
-            seen.asked.renewal = Some(outcome.clone());
-        }
-    }
-
-    /// Whatever the store answered: we asked to be rid of the key, and act as if we were.
-    fn learn_release(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        self.memory.lease = None;
-        self.memory.won_race = false;
-        if let Some(step_down) = &mut self.memory.step_down {
-            step_down.released_at = Some(now.mono);
-        }
-        effects.push(Effect::Log(Note::info("Leader key released")));
-        let spoken = self.because.as_ref().and_then(|because| phrase::sentence(because, self.setup.me.name.as_str()));
-        effects.extend(spoken.map(Effect::Say));
-    }
-
-    fn pause_after_failure(&mut self, now: Now) {
-        let pause = Duration::from_millis(300).min(self.setup.settings.loop_wait);
-        self.not_before = Some(now.mono + pause);
-    }
-
-    /// 9.7: after taking the lock, absent members' slots are kept for their full time again.
-    fn restart_retention(&mut self, now: Now) {
-        let names = self.cluster().map(|cluster| cluster.status.retain_slots.clone()).unwrap_or_default();
-        self.memory.retained_slots = names.into_iter().map(|name| (name, now.mono)).collect();
-    }
-
-    fn keep_retained(&mut self, now: Now) {
-        let Some(seen) = self.seen.take() else {
-            return;
-        };
-        if let Seen::Fresh { fact, .. } = &seen.cluster {
-            for slot in slots::streaming_slots(&self.view(&seen, now), fact) {
-                self.memory.retained_slots.insert(slot, now.mono);
-            }
-        }
-        let ttl = self.setup.settings.member_slots_ttl;
-        self.memory.retained_slots.retain(|_, at| now.mono.since(*at) < ttl);
-        self.seen = Some(seen);
-    }
-
     /// The end of a pass: look again, or tell the world and rest.
     fn finish(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let Stage::Acting(acting) = std::mem::take(&mut self.stage) else {
@@ -803,90 +442,6 @@ impl Agent {
         self.learn_job_end(&running.job, &end, effects);
     }
 
-    /// A failure is not repeated at once, whatever rings.
-    fn hold_off(&mut self, now: Now) {
-        self.not_before = Some(now.mono + Duration::from_secs(1).min(self.setup.settings.loop_wait));
-    }
-
-    fn learn_job_end(&mut self, job: &Job, end: &JobEnd, effects: &mut Vec<Effect>) {
-        match job {
-            Job::Bootstrap => {
-                let ok = matches!(end, JobEnd::Done | JobEnd::StillStarting);
-                self.memory.bootstrap = Some(if ok { Bootstrap::Creating } else { Bootstrap::Failed });
-            }
-            Job::PostBootstrap => {
-                let ok = *end == JobEnd::Done;
-                self.memory.bootstrap = Some(if ok { Bootstrap::Prepared } else { Bootstrap::Failed });
-            }
-            Job::AbandonBootstrap => {
-                effects.push(Effect::Log(Note::critical("Failed to bootstrap cluster")));
-                effects.push(Effect::Leave(Leave::Refusing));
-            }
-            Job::Stop(_) => {
-                if let (Some(step_down), JobEnd::Stopped(position)) = (&mut self.memory.step_down, end) {
-                    step_down.stopped = Some(*position);
-                    if step_down.mode == crate::memory::StepDownMode::Offline {
-                        self.memory.restart_in_the_dark = true;
-                    }
-                }
-            }
-            Job::Promote { .. } => self.memory.pre_promote_refused = *end == JobEnd::PrePromoteRefused,
-            Job::Rewind { .. } => self.memory.rewind = after_rewind(end),
-            Job::CrashRecovery => {}
-            Job::Clone { .. } | Job::Reinitialize { .. } | Job::RemoveData => {
-                self.memory.rewind = Rewind::Unsuspected;
-            }
-            Job::StartPrimary { .. } | Job::StartStandby { .. } | Job::Restart { .. } | Job::ChangeUpstream { .. } => {
-                self.memory.was_running = matches!(end, JobEnd::Done | JobEnd::StillStarting);
-            }
-        }
-    }
-
-    fn serve_requests(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        while let Some((id, request)) = self.waiting.pop_front() {
-            let Some(seen) = self.seen.take() else {
-                effects.push(Effect::Reply(id, Reply::text(503, "not ready: the cluster has not been seen yet")));
-                continue;
-            };
-            let busy = self.running.as_ref().map(|running| running.job.text());
-            let answer = requests::serve(&self.view(&seen, now), &request, busy.as_deref());
-            self.seen = Some(seen);
-            match answer {
-                requests::Answer::Reply(reply) => effects.push(Effect::Reply(id, reply)),
-                requests::Answer::Note(reply, note) => {
-                    effects.push(Effect::Log(note));
-                    effects.push(Effect::Reply(id, reply));
-                }
-                requests::Answer::Plan(plan) => {
-                    self.memory.scheduled_restart = plan;
-                    self.again = true;
-                    let text = if self.memory.scheduled_restart.is_some() {
-                        (202, "Restart scheduled")
-                    } else {
-                        (200, "scheduled restart deleted")
-                    };
-                    effects.push(Effect::Reply(id, Reply::text(text.0, text.1)));
-                }
-                requests::Answer::Restart(job) => {
-                    self.memory.recovering = true;
-                    self.start(job, Some(id), now, effects);
-                    self.again = true;
-                }
-                requests::Answer::Reinitialize(job) => {
-                    self.memory.rewind = Rewind::Unsuspected;
-                    self.start(job, None, now, effects);
-                    effects.push(Effect::Reply(id, Reply::text(200, "reinitialize started")));
-                    self.again = true;
-                }
-                requests::Answer::CancelFirst => {
-                    effects.extend(self.running.as_ref().map(|running| Effect::Cancel(running.id)));
-                    self.waiting.push_front((id, request));
-                    return;
-                }
-            }
-        }
-    }
-
     /// What this member tells about itself.
     pub fn report(&self, now: Now) -> Report {
         tell::report(&tell::Told {
@@ -917,14 +472,5 @@ impl Agent {
             DataDir::Present(_) => true,
             DataDir::Empty | DataDir::Unreadable(_) => false,
         })
-    }
-}
-
-fn after_rewind(end: &JobEnd) -> Rewind {
-    match end {
-        JobEnd::Done => Rewind::Done,
-        JobEnd::Failed(_) => Rewind::Failed,
-        JobEnd::NotNow(_) | JobEnd::Cancelled => Rewind::Needed,
-        JobEnd::StillStarting | JobEnd::Stopped(_) | JobEnd::PrePromoteRefused => Rewind::Needed,
     }
 }

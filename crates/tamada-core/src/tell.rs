@@ -138,7 +138,6 @@ fn add_wal(record: &mut Member, seen: &Observation) {
     let Some(live) = seen.postgres.answers.live() else {
         return;
     };
-    let known = |lsn: Lsn| Some(lsn).filter(|lsn| !lsn.is_zero());
     record.xlog_location = known(live.wal_position());
     record.replication_state = live.replication_state().map(str::to_owned);
     record.timeline = match &live.standing {
@@ -150,4 +149,8 @@ fn add_wal(record: &mut Member, seen: &Observation) {
             received.or(standby.timeline)
         }
     };
+}
+
+fn known(lsn: Lsn) -> Option<Lsn> {
+    Some(lsn).filter(|lsn| !lsn.is_zero())
 }

@@ -1,0 +1,49 @@
+//! The last line of defence that this process has: a PostgreSQL that may be writable must not outlive the lease.
+
+use tamada_model::{Answers, Job, Now};
+
+use super::{Agent, Effect};
+use crate::decision::Note;
+
+impl Agent {
+    /// The last line of defence that this process has: PostgreSQL still writable and the lease about to end.
+    pub(super) fn fence_if_late(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(lease) = self.memory.lease else {
+            return;
+        };
+        let late = now.mono >= lease.fence_at() && self.fenced != Some(lease.asked_at);
+        let released = self.memory.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some());
+        if !late || released || self.setup.settings.pause || !self.may_be_writable() {
+            return;
+        }
+        self.fenced = Some(lease.asked_at);
+        effects.push(Effect::Log(Note::error(
+            "The lease ends and could not be renewed in time: stopping PostgreSQL immediately",
+        )));
+        effects.push(Effect::Fence);
+        self.again = true;
+    }
+
+    pub(super) fn may_be_writable(&self) -> bool {
+        let promoting = self.running.as_ref().is_some_and(|running| match running.job {
+            Job::Promote { .. } | Job::StartPrimary { .. } => true,
+            Job::Bootstrap
+            | Job::PostBootstrap
+            | Job::Clone { .. }
+            | Job::Reinitialize { .. }
+            | Job::StartStandby { .. }
+            | Job::ChangeUpstream { .. }
+            | Job::Restart { .. }
+            | Job::CrashRecovery
+            | Job::Rewind { .. }
+            | Job::Stop(_)
+            | Job::AbandonBootstrap
+            | Job::RemoveData => false,
+        });
+        promoting
+            || self.seen.as_ref().is_some_and(|seen| match &seen.postgres.answers {
+                Answers::Live(live) => live.is_primary(),
+                Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => seen.postgres.role.is_primary(),
+            })
+    }
+}

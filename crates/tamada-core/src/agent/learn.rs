@@ -1,0 +1,212 @@
+//! What readings, answers of the store and ends of jobs change in memory, before anything is decided on them.
+
+use std::sync::Arc;
+
+use tamada_model::{Cluster, Job, JobEnd, Mono, Now, PostgresFacts};
+
+use super::{Agent, Effect};
+use crate::decision::{Leave, Note, Reason};
+use crate::lease::HeldLease;
+use crate::memory::{Bootstrap, Rewind};
+use crate::plan::{DcsWrite, WriteOutcome};
+use crate::view::Seen;
+use crate::{phrase, slots};
+
+impl Agent {
+    /// 9.2: what a fresh reading of the store changes in memory before anything is decided.
+    pub(super) fn learn_cluster(&mut self, cluster: &Arc<Cluster>) {
+        let me = &self.setup.me.name;
+        if cluster.leader_name() != Some(me) {
+            self.memory.lease = None;
+        }
+        if !cluster.is_unlocked() {
+            self.memory.race_opened = None;
+            self.memory.yielding_until = None;
+        }
+        if !cluster.is_unlocked() || self.memory.cluster_with_leader.is_none() {
+            self.memory.cluster_with_leader = Some(cluster.clone());
+        }
+        if cluster.leader_name().is_some() {
+            self.memory.last_leader = cluster.leader_name().cloned();
+        }
+        self.memory.leader_timeline = cluster.leader_member().and_then(|leader| leader.timeline);
+        if self.setup.settings.pause {
+            self.memory.was_paused = true;
+        } else if self.memory.was_paused {
+            self.memory.was_paused = false;
+            self.memory.rewind = Rewind::Unsuspected;
+        }
+    }
+
+    pub(super) fn learn_postgres(&mut self, postgres: &PostgresFacts, now: Now) {
+        let runs = postgres.process.is_running();
+        if runs && self.running.is_none() {
+            if postgres.answers.live().is_some() {
+                self.memory.recovering = false;
+                self.memory.starting_since = None;
+                self.memory.start_timeout = None;
+                self.memory.crash_recovery_tried = false;
+                if self.memory.rewind == Rewind::Done {
+                    self.memory.rewind = Rewind::Unsuspected;
+                }
+            } else {
+                self.memory.starting_since.get_or_insert(now.mono);
+            }
+            self.memory.crashed = false;
+        }
+        if !runs && self.memory.was_running && self.running.is_none() && self.memory.step_down.is_none() {
+            self.memory.crashed = true;
+            if self.memory.rewind == Rewind::NotNeeded {
+                self.memory.rewind = Rewind::Unsuspected;
+            }
+        }
+        if self.running.is_none() {
+            self.memory.was_running = runs;
+        }
+        self.memory.previous_wal = self.memory.wal;
+        if let Some(live) = postgres.answers.live() {
+            self.memory.wal = Some(live.wal_position());
+        }
+    }
+
+    /// What an answer of the store, or its absence, changes in memory.
+    pub(super) fn learn_write(
+        &mut self,
+        write: &DcsWrite,
+        outcome: &WriteOutcome,
+        asked_at: Mono,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let done = *outcome == WriteOutcome::Done;
+        let lease = done.then_some(HeldLease { asked_at, ttl: self.setup.settings.ttl });
+        match write {
+            DcsWrite::Acquire => {
+                self.memory.lease = lease;
+                self.memory.won_race = done;
+                self.memory.lost_race = !done;
+                if done {
+                    self.restart_retention(now);
+                } else {
+                    effects.push(Effect::Log(Note::info("Could not take out TTL lock")));
+                }
+            }
+            DcsWrite::Renew { .. } => self.learn_renewal(outcome, lease, now),
+            DcsWrite::Take => {
+                self.memory.lease = lease;
+                if done {
+                    self.memory.bootstrap = None;
+                    self.memory.was_running = true;
+                    effects.push(Effect::Say(self.sentence.clone()));
+                }
+            }
+            DcsWrite::Release { .. } => self.learn_release(now, effects),
+            DcsWrite::BeginBootstrap if done => effects.push(Effect::Say(self.sentence.clone())),
+            DcsWrite::BeginBootstrap => {
+                self.because = Some(Reason::InitializeLost);
+                let lost = phrase::sentence(&Reason::InitializeLost, self.setup.me.name.as_str());
+                self.sentence = lost.unwrap_or_default();
+                effects.push(Effect::Say(self.sentence.clone()));
+            }
+            DcsWrite::SetInitialize { .. }
+            | DcsWrite::DeleteInitialize
+            | DcsWrite::SetConfig(_)
+            | DcsWrite::ClearFailover(_)
+            | DcsWrite::SetFailover { .. }
+            | DcsWrite::SetHistory(_) => {}
+        }
+        if !done && *write != DcsWrite::Acquire {
+            self.pause_after_failure(now);
+        }
+    }
+
+    pub(super) fn learn_renewal(&mut self, outcome: &WriteOutcome, lease: Option<HeldLease>, now: Now) {
+        match outcome {
+            WriteOutcome::Done => {
+                self.memory.lease = lease;
+                self.keep_retained(now);
+            }
+            WriteOutcome::Beaten => self.memory.lease = None,
+            // Extends nothing; what we hold runs on to its own end.
+            WriteOutcome::Unclear(_) | WriteOutcome::Failed(_) => {}
+        }
+        if let Some(seen) = &mut self.seen {
+            seen.asked.renewal = Some(outcome.clone());
+        }
+    }
+
+    /// Whatever the store answered: we asked to be rid of the key, and act as if we were.
+    pub(super) fn learn_release(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.memory.lease = None;
+        self.memory.won_race = false;
+        if let Some(step_down) = &mut self.memory.step_down {
+            step_down.released_at = Some(now.mono);
+        }
+        effects.push(Effect::Log(Note::info("Leader key released")));
+        let spoken = self.because.as_ref().and_then(|because| phrase::sentence(because, self.setup.me.name.as_str()));
+        effects.extend(spoken.map(Effect::Say));
+    }
+
+    /// 9.7: after taking the lock, absent members' slots are kept for their full time again.
+    pub(super) fn restart_retention(&mut self, now: Now) {
+        let names = self.cluster().map(|cluster| cluster.status.retain_slots.clone()).unwrap_or_default();
+        self.memory.retained_slots = names.into_iter().map(|name| (name, now.mono)).collect();
+    }
+
+    pub(super) fn keep_retained(&mut self, now: Now) {
+        let Some(seen) = self.seen.take() else {
+            return;
+        };
+        if let Seen::Fresh { fact, .. } = &seen.cluster {
+            for slot in slots::streaming_slots(&self.view(&seen, now), fact) {
+                self.memory.retained_slots.insert(slot, now.mono);
+            }
+        }
+        let ttl = self.setup.settings.member_slots_ttl;
+        self.memory.retained_slots.retain(|_, at| now.mono.since(*at) < ttl);
+        self.seen = Some(seen);
+    }
+
+    pub(super) fn learn_job_end(&mut self, job: &Job, end: &JobEnd, effects: &mut Vec<Effect>) {
+        match job {
+            Job::Bootstrap => {
+                let ok = matches!(end, JobEnd::Done | JobEnd::StillStarting);
+                self.memory.bootstrap = Some(if ok { Bootstrap::Creating } else { Bootstrap::Failed });
+            }
+            Job::PostBootstrap => {
+                let ok = *end == JobEnd::Done;
+                self.memory.bootstrap = Some(if ok { Bootstrap::Prepared } else { Bootstrap::Failed });
+            }
+            Job::AbandonBootstrap => {
+                effects.push(Effect::Log(Note::critical("Failed to bootstrap cluster")));
+                effects.push(Effect::Leave(Leave::Refusing));
+            }
+            Job::Stop(_) => {
+                if let (Some(step_down), JobEnd::Stopped(position)) = (&mut self.memory.step_down, end) {
+                    step_down.stopped = Some(*position);
+                    if step_down.mode == crate::memory::StepDownMode::Offline {
+                        self.memory.restart_in_the_dark = true;
+                    }
+                }
+            }
+            Job::Promote { .. } => self.memory.pre_promote_refused = *end == JobEnd::PrePromoteRefused,
+            Job::Rewind { .. } => self.memory.rewind = after_rewind(end),
+            Job::CrashRecovery => {}
+            Job::Clone { .. } | Job::Reinitialize { .. } | Job::RemoveData => {
+                self.memory.rewind = Rewind::Unsuspected;
+            }
+            Job::StartPrimary { .. } | Job::StartStandby { .. } | Job::Restart { .. } | Job::ChangeUpstream { .. } => {
+                self.memory.was_running = matches!(end, JobEnd::Done | JobEnd::StillStarting);
+            }
+        }
+    }
+}
+
+fn after_rewind(end: &JobEnd) -> Rewind {
+    match end {
+        JobEnd::Done => Rewind::Done,
+        JobEnd::Failed(_) => Rewind::Failed,
+        JobEnd::NotNow(_) | JobEnd::Cancelled => Rewind::Needed,
+        JobEnd::StillStarting | JobEnd::Stopped(_) | JobEnd::PrePromoteRefused => Rewind::Needed,
+    }
+}
