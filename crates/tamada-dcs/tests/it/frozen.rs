@@ -18,7 +18,7 @@ async fn a_frozen_server_costs_the_deadline_and_no_more() {
     let server = Server::alone(newest()).await;
     let store = open_a(&server.config(), "frozen");
     done(store.acquire_leader(SOON).await);
-    server.signal(libc::SIGSTOP);
+    server.freeze();
 
     let begun = mono();
     assert!(matches!(store.renew_leader(Renewal::default(), BRIEF).await, Written::Unclear(_)));
@@ -30,7 +30,7 @@ async fn a_frozen_server_costs_the_deadline_and_no_more() {
     let failed = store.delete_initialize(BRIEF).await;
     assert!(matches!(failed, Written::Failed(StoreError::Unreachable(_))), "{failed:?}");
 
-    server.signal(libc::SIGCONT);
+    server.thaw();
     done(store.renew_leader(Renewal::default(), GENEROUS).await);
 }
 

@@ -99,8 +99,8 @@ async fn without_a_majority_nothing_is_promised() {
     let rival = open(&config(&ports), "minority", "b", Duration::from_secs(30));
     done(leader.acquire_leader(SOON).await);
     done(rival.touch_member(&record(1), SOON).await);
-    nodes[1].signal(libc::SIGSTOP);
-    nodes[2].signal(libc::SIGSTOP);
+    nodes[1].freeze();
+    nodes[2].freeze();
     let brief = Duration::from_secs(3);
     let begun = mono();
     let (renewed, acquired, read) = tokio::join!(
@@ -112,8 +112,8 @@ async fn without_a_majority_nothing_is_promised() {
     assert!(matches!(acquired, Written::Unclear(_) | Written::Failed(_)), "{acquired:?}");
     read.expect_err("nothing can be read in order");
     assert!(mono().since(begun) < brief + Duration::from_secs(1), "took {:?}", mono().since(begun));
-    nodes[1].signal(libc::SIGCONT);
-    nodes[2].signal(libc::SIGCONT);
+    nodes[1].thaw();
+    nodes[2].thaw();
     answers(config(&ports)).await;
     done(leader.renew_leader(Renewal::default(), GENEROUS).await);
     assert_eq!(rival.acquire_leader(GENEROUS).await, Written::Beaten);

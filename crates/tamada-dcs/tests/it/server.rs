@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tamada_dcs::Freshness;
 use tamada_model::Etcd3Config;
 
@@ -151,10 +152,18 @@ impl Server {
         answers(self.config()).await;
     }
 
-    pub fn signal(&self, signal: libc::c_int) {
-        let pid = libc::pid_t::try_from(self.child.id()).expect("a process id");
-        // SAFETY: sends a signal to a child we have not waited for.
-        assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "the server lives");
+    /// Returns when it stands still: a busy machine takes its time to stop the threads of a process.
+    pub fn freeze(&self) {
+        kill_process(self.pid(), Signal::STOP).expect("the server lives");
+        waitpid(Some(self.pid()), WaitOptions::UNTRACED).expect("it is our child").expect("it has stopped");
+    }
+
+    pub fn thaw(&self) {
+        kill_process(self.pid(), Signal::CONT).expect("the server lives");
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     pub fn kill(&mut self) {
