@@ -170,7 +170,7 @@ impl Client {
                 Err(Failed::WithNewToken(why)) => {
                     logins += 1;
                     if logins > LOGINS_AT_MOST {
-                        return Err(Trouble::Refused(self.login.refusal(&why)));
+                        return Err(tries.after(Trouble::Refused(self.login.refusal(&why))));
                     }
                 }
             }

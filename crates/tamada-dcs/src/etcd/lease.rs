@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tamada_model::Mono;
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::client::{Client, Trouble, locked};
 use super::proto::{LeaseGrantRequest, LeaseKeepAliveRequest};
@@ -81,9 +81,10 @@ impl Lease {
             Err(trouble) => return Err(trouble),
         };
         if alive {
-            self.confirmed(held.id, asked)
+            self.confirmed(held.id, asked);
         } else {
-            self.lost(held.id)
+            error!("Our lease disappeared from Etcd. Will try to get a new one and retry attempt");
+            self.lost(held.id);
         }
         Ok(alive)
     }

@@ -35,7 +35,6 @@ calls! {
     TxnRequest => TxnResponse, "/etcdserverpb.KV/Txn";
     LeaseGrantRequest => LeaseGrantResponse, "/etcdserverpb.Lease/LeaseGrant";
     LeaseRevokeRequest => LeaseRevokeResponse, "/etcdserverpb.Lease/LeaseRevoke";
-    LeaseTimeToLiveRequest => LeaseTimeToLiveResponse, "/etcdserverpb.Lease/LeaseTimeToLive";
     // A stream in both directions by declaration; a stream of one message is a plain call on the wire.
     LeaseKeepAliveRequest => LeaseKeepAliveResponse, "/etcdserverpb.Lease/LeaseKeepAlive";
     MemberListRequest => MemberListResponse, "/etcdserverpb.Cluster/MemberList";
@@ -257,23 +256,6 @@ pub struct LeaseKeepAliveResponse {
     /// 0: the lease is gone.
     #[prost(int64, tag = "3")]
     pub ttl: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct LeaseTimeToLiveRequest {
-    #[prost(int64, tag = "1")]
-    pub id: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct LeaseTimeToLiveResponse {
-    #[prost(message, optional, tag = "1")]
-    pub header: Option<ResponseHeader>,
-    /// Seconds left; -1: the lease is gone.
-    #[prost(int64, tag = "3")]
-    pub ttl: i64,
-    #[prost(int64, tag = "4")]
-    pub granted_ttl: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]

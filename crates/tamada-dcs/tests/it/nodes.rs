@@ -7,9 +7,11 @@ use tamada_dcs::clock::mono;
 use tamada_dcs::etcd::proto::{MemberListRequest, StatusRequest};
 use tamada_dcs::{Freshness, Renewal, Store, Written};
 
+use tamada_model::Document;
+
 use crate::admin::{self, MoveLeader, RemoveMember};
 use crate::server::{Plan, Server, answers, newest};
-use crate::support::{GENEROUS, SOON, config, done, open, open_a, record, rung};
+use crate::support::{GENEROUS, SOON, config, done, fixed, open, open_a, record, rung};
 
 async fn three_nodes() -> Vec<Server> {
     let mut plans: Vec<_> = (0..3).map(|_| Plan::new(newest())).collect();
@@ -89,6 +91,22 @@ async fn a_node_that_was_removed_is_left() {
     // The watch begins anew on another node.
     rung(&mut bell).await;
     renews(&store).await;
+}
+
+/// A node that slept through fifty writes may answer with what it knows; that is older than what we know.
+#[tokio::test]
+async fn a_reading_from_a_node_that_slept_does_not_go_back() {
+    let nodes = three_nodes().await;
+    let store = open_a(&fixed(&[nodes[0].plan.port, nodes[2].plan.port]), "slept");
+    nodes[2].freeze();
+    let config = |n: u64| -> Document { [("ttl".to_owned(), n.into())].into_iter().collect() };
+    for n in 1..=50 {
+        done(store.set_config(&config(n), None, SOON).await);
+    }
+    nodes[2].thaw();
+    nodes[0].freeze();
+    let cluster = store.read(Freshness::Monotonic, Duration::from_secs(15)).await.expect("two of three nodes serve");
+    assert_eq!(cluster.config.map(|read| read.value), Some(config(50)));
 }
 
 #[tokio::test]
