@@ -1,0 +1,367 @@
+//! A story: the whole agent driven through what happens, with the store and the hands played by the scene.
+//!
+//! Store writes and commands are carried out at once and answered; jobs end when the story says so. A write fails while
+//! the store is dark, and ends as `writes:` says otherwise.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tamada_model::{Initialize, JobEnd, Mono, Reinitialize, ReplyBody, Request, State};
+
+use super::scene::{Scene, beginning, stamped};
+use super::words::Words;
+use super::{clues, show};
+use crate::plan::{Command, DcsWrite, WriteOutcome};
+use crate::view::Asked;
+use crate::{Agent, Effect, Event, JobId, Setup};
+
+/// More passes than this without time going by, and we would never rest.
+const ENDLESS: usize = 40;
+
+pub struct Story {
+    scene: Scene,
+    agent: Option<Agent>,
+    job: Option<JobId>,
+    requests: u64,
+    /// How writes end while the store is not dark; `None`: as the store's content says.
+    writes: Option<WriteOutcome>,
+    /// A repointing by reload does nothing.
+    reload_is_lost: bool,
+    told: Vec<String>,
+    record: String,
+    slots: String,
+}
+
+impl Story {
+    pub fn new() -> Self {
+        Self {
+            scene: Scene::default(),
+            agent: None,
+            job: None,
+            requests: 0,
+            writes: None,
+            reload_is_lost: false,
+            told: Vec::new(),
+            record: String::new(),
+            slots: String::new(),
+        }
+    }
+
+    pub fn begin(&mut self, lines: &[&str]) -> Vec<String> {
+        lines.iter().for_each(|line| self.scene.apply(line));
+        self.agent = Some(Agent::new(self.setup()));
+        self.happen(Event::Wake);
+        std::mem::take(&mut self.told)
+    }
+
+    fn setup(&self) -> Setup {
+        Setup { me: self.scene.me.clone(), settings: self.scene.settings.clone(), dynamic: self.scene.dynamic.clone() }
+    }
+
+    /// `then` begins something that happens; `and` lines belong to it.
+    pub fn go_on(&mut self, lines: &[&str]) -> Vec<String> {
+        let mut group: Vec<&str> = Vec::new();
+        for line in lines {
+            match (line.strip_prefix("then "), line.strip_prefix("and ")) {
+                (Some(what), _) => {
+                    self.all_at_once(&group);
+                    group = vec![what];
+                }
+                (None, Some(what)) => group.push(what),
+                (None, None) => panic!("a story goes on with `then` and `and`: {line}"),
+            }
+        }
+        self.all_at_once(&group);
+        std::mem::take(&mut self.told)
+    }
+
+    /// The world changes first, then whatever the agent hears of it.
+    fn all_at_once(&mut self, group: &[&str]) {
+        if group.is_empty() {
+            return;
+        }
+        let mut events: VecDeque<Event> = group.iter().filter_map(|line| self.event(line)).collect();
+        if let Some(seconds) = group.iter().find_map(|line| line.strip_suffix(" s pass")) {
+            let seconds: f64 = seconds.parse().expect("a number of seconds passes");
+            return self.pass_time(Duration::from_secs_f64(seconds));
+        }
+        if events.is_empty() {
+            events.push_back(Event::Wake);
+        }
+        events.into_iter().for_each(|event| self.happen(event));
+    }
+
+    /// What the agent hears because of this line; `None` where only the world changes.
+    fn event(&mut self, line: &str) -> Option<Event> {
+        let (key, words) = line.split_once(": ").unwrap_or((line, ""));
+        let mut words = Words::new(words);
+        match key {
+            "bell" => Some(Event::Wake),
+            "shutdown" => Some(Event::Shutdown),
+            "job ends" => {
+                let id = self.job.take().unwrap_or_else(|| panic!("no job runs that could end: {line}"));
+                Some(Event::JobEnded { id, end: job_end(&mut words) })
+            }
+            "job says" => Some(self.progress(&mut words)),
+            "checkpoint ends" => Some(Event::Checkpointed(words.eat("done"))),
+            "operator" => {
+                self.requests += 1;
+                Some(Event::Request(self.requests, self.request(&mut words)))
+            }
+            "settings" => {
+                self.scene.apply(line);
+                Some(Event::Setup(Box::new(self.setup())))
+            }
+            "writes" => {
+                let outcome = clues::outcome(&mut words);
+                self.writes = (outcome != WriteOutcome::Done).then_some(outcome);
+                None
+            }
+            "reloads" => {
+                self.reload_is_lost = words.eat("do nothing");
+                None
+            }
+            _ if line.ends_with(" s pass") => None,
+            _ => {
+                self.scene.apply(line);
+                None
+            }
+        }
+    }
+
+    fn progress(&self, words: &mut Words<'_>) -> Event {
+        let id = self.job.expect("a job runs that says something");
+        if words.eat("shut down at") {
+            let shut_down = Some(clues::shutdown_position(words));
+            return Event::JobProgress { id, state: None, shut_down };
+        }
+        let wanted = words.rest();
+        let state = State::ALL.into_iter().find(|state| state.text() == wanted);
+        assert!(state.is_some(), "no such state: {wanted}");
+        Event::JobProgress { id, state, shut_down: None }
+    }
+
+    fn request(&self, words: &mut Words<'_>) -> Request {
+        if words.eat("restart") {
+            Request::Restart(clues::conditions(words))
+        } else if words.eat("plan restart") {
+            let schedule = clues::schedule(words, self.scene.now);
+            Request::ScheduleRestart(clues::conditions(words), schedule)
+        } else if words.eat("cancel restart") {
+            Request::CancelScheduledRestart
+        } else if words.eat("reinitialize") {
+            let force = words.eat("by force");
+            Request::Reinitialize(Reinitialize { force, from_leader: words.eat("from leader") })
+        } else {
+            words.lost()
+        }
+    }
+
+    fn agent(&mut self) -> &mut Agent {
+        self.agent.as_mut().expect("the story has begun")
+    }
+
+    /// Time goes by; the agent is woken whenever it wanted to be.
+    fn pass_time(&mut self, time: Duration) {
+        let until = self.scene.now.mono + time;
+        loop {
+            let now = self.scene.now;
+            let wake = self.agent().next_wake(now).max(now.mono);
+            if wake > until {
+                break;
+            }
+            self.set_clock(wake);
+            let before = self.told.len();
+            self.happen(Event::Tick);
+            if self.told.len() > before {
+                let at = wake.since(beginning().mono).as_secs_f64();
+                self.told.insert(before, format!("[{at:.1} s]"));
+            }
+        }
+        self.set_clock(until);
+    }
+
+    fn set_clock(&mut self, mono: Mono) {
+        let passed = mono.since(self.scene.now.mono).as_micros() as i64;
+        self.scene.now.wall = tamada_model::Wall::from_micros(self.scene.now.wall.micros() + passed);
+        self.scene.now.mono = mono;
+    }
+
+    /// Hands the event over and plays the world's part until the agent rests.
+    fn happen(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        for _ in 0..ENDLESS * 10 {
+            let now = self.scene.now;
+            let event = match events.pop_front() {
+                Some(event) => event,
+                None if self.agent().next_wake(now) <= now.mono => Event::Tick,
+                None => return,
+            };
+            for effect in self.agent().handle(event, now) {
+                events.extend(self.play(effect));
+            }
+        }
+        panic!("the agent never rests:\n{}", self.told.join("\n"));
+    }
+
+    fn tell(&mut self, line: impl Into<String>) {
+        self.told.push(line.into());
+    }
+
+    fn play(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Observe { .. } => return Some(self.observed()),
+            Effect::Gather(facts) => {
+                let mut asked = Asked::default();
+                for fact in &facts {
+                    self.told.push(format!("asks {}", show::fact(fact)));
+                }
+                match self.scene.answer(&facts, &mut asked) {
+                    Ok(()) => return Some(Event::Gathered(Box::new(asked))),
+                    Err(unanswered) => self.tell(format!("NO ANSWER: {}", unanswered.join("; "))),
+                }
+            }
+            Effect::Dcs { write, .. } => {
+                let outcome = self.write(&write);
+                self.tell(format!("store: {}: {}", show::write(&write), show::outcome(&outcome)));
+                return Some(Event::Wrote(outcome));
+            }
+            Effect::Command(command) => {
+                self.command(&command);
+                return Some(Event::Commanded);
+            }
+            Effect::Start(id, job) => {
+                assert!(self.job.is_none(), "one long action at a time");
+                self.job = Some(id);
+                self.tell(format!("job: {}", show::job(&job)));
+            }
+            Effect::Cancel(_) => self.tell("cancels the job"),
+            Effect::Fence => self.tell("KILLS PostgreSQL at once"),
+            Effect::Reply(_, reply) => self.tell(format!("replies {}: {}", reply.status, body(reply.body))),
+            Effect::Log(note) => self.tell(show::note(&note)),
+            Effect::Say(sentence) => self.tell(format!("says: {sentence}")),
+            Effect::Tell(_) => {}
+            Effect::Touch { record, .. } => {
+                let text = show::member(&record);
+                if self.record != text {
+                    self.tell(format!("member key: {text}"));
+                    self.record = text;
+                }
+                let name = self.scene.me.name.clone();
+                self.scene.cluster.members.insert(name, *record);
+                return Some(Event::Touched);
+            }
+            Effect::Leave(how) => self.tell(format!("leaves {how:?}")),
+        }
+        None
+    }
+
+    fn observed(&self) -> Event {
+        let cluster = match &self.scene.dark {
+            Some(because) => Err(because.clone()),
+            None => Ok(Arc::new(self.scene.cluster.clone())),
+        };
+        let postgres = Arc::new(self.scene.facts.clone());
+        Event::Observed { asked_at: self.scene.now.mono, cluster, postgres }
+    }
+
+    fn command(&mut self, command: &Command) {
+        let text = show::command(command);
+        match command {
+            Command::SetRole(role) => self.scene.facts.role = *role,
+            Command::FireOnStart => self.scene.facts.callback_called = true,
+            Command::Repoint { .. } if !self.reload_is_lost => {
+                self.scene.recovery = Some(tamada_model::RecoveryMatch::Same);
+            }
+            Command::SyncSlots(_) if self.slots == text => return,
+            Command::SyncSlots(_) => self.slots = text.clone(),
+            Command::Repoint { .. }
+            | Command::FireRoleChange(_)
+            | Command::ResumeReplay
+            | Command::CheckpointAfterPromote => {}
+        }
+        self.tell(text);
+    }
+
+    /// What the store makes of a write.
+    fn write(&mut self, write: &DcsWrite) -> WriteOutcome {
+        if let Some(because) = &self.scene.dark {
+            return WriteOutcome::Failed(because.clone());
+        }
+        if let Some(outcome) = &self.writes {
+            return outcome.clone();
+        }
+        let me = self.scene.me.name.clone();
+        let cluster = &mut self.scene.cluster;
+        let ours = cluster.leader_name() == Some(&me);
+        let accepted = match write {
+            DcsWrite::Acquire => cluster.is_unlocked(),
+            DcsWrite::Renew { .. } => cluster.is_unlocked() || ours,
+            DcsWrite::Release { .. } => ours,
+            DcsWrite::BeginBootstrap | DcsWrite::SetInitialize { over_existing: false, .. } => {
+                cluster.initialize == Initialize::Absent
+            }
+            DcsWrite::ClearFailover(judged) | DcsWrite::SetFailover { judged, .. } => {
+                cluster.failover.as_ref().is_some_and(|request| request.stamp == *judged)
+            }
+            DcsWrite::Take
+            | DcsWrite::SetInitialize { over_existing: true, .. }
+            | DcsWrite::DeleteInitialize
+            | DcsWrite::SetConfig(_)
+            | DcsWrite::SetHistory(_) => true,
+        };
+        if !accepted {
+            return WriteOutcome::Beaten;
+        }
+        match write {
+            DcsWrite::Acquire | DcsWrite::Take => cluster.leader = Some(stamped(me)),
+            DcsWrite::Renew { status } => {
+                cluster.leader = Some(stamped(me));
+                cluster.status = status.clone().unwrap_or(cluster.status.clone());
+            }
+            DcsWrite::Release { last } => {
+                cluster.leader = None;
+                cluster.status.optime = last.unwrap_or(cluster.status.optime);
+            }
+            DcsWrite::BeginBootstrap => cluster.initialize = Initialize::Underway,
+            DcsWrite::SetInitialize { id, .. } => cluster.initialize = Initialize::Done(*id),
+            DcsWrite::DeleteInitialize => cluster.initialize = Initialize::Absent,
+            DcsWrite::SetConfig(config) => cluster.config = Some(stamped(config.clone())),
+            DcsWrite::ClearFailover(_) => cluster.failover = None,
+            DcsWrite::SetFailover { request, .. } => cluster.failover = Some(stamped(request.clone())),
+            DcsWrite::SetHistory(entries) => cluster.history = Some(stamped(entries.clone())),
+        }
+        WriteOutcome::Done
+    }
+}
+
+fn job_end(words: &mut Words<'_>) -> JobEnd {
+    if words.eat("done") {
+        JobEnd::Done
+    } else if words.eat("still starting") {
+        JobEnd::StillStarting
+    } else if words.eat("stopped at") {
+        JobEnd::Stopped(Some(clues::shutdown_position(words)))
+    } else if words.eat("stopped") {
+        JobEnd::Stopped(None)
+    } else if words.eat("pre_promote refused") {
+        JobEnd::PrePromoteRefused
+    } else if words.eat("cancelled") {
+        JobEnd::Cancelled
+    } else if words.eat("not now because") {
+        JobEnd::NotNow(words.rest().to_owned())
+    } else if words.eat("failed because") {
+        JobEnd::Failed(words.rest().to_owned())
+    } else {
+        words.lost()
+    }
+}
+
+fn body(body: ReplyBody) -> String {
+    match body {
+        ReplyBody::Text(text) => text,
+        ReplyBody::Json(value) => value.to_string(),
+        ReplyBody::Page => "(page)".into(),
+    }
+}
