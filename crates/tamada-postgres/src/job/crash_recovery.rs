@@ -12,6 +12,7 @@ use crate::Postgres;
 use crate::configure::files;
 use crate::process::child;
 use crate::process::orphans;
+use crate::process::pid_file;
 use crate::tools::Tool;
 use crate::wal;
 
@@ -21,13 +22,14 @@ impl Postgres {
             return Ok(JobEnd::Failed("processes of the crashed server still hold its shared memory".to_owned()));
         }
         self.archive_ready(hand).await;
-        let options = self
-            .files(|config| {
+        let program = self.tools().file_name(Tool::Postgres).to_owned();
+        let (options, left_behind) = self
+            .files(move |config| {
                 // Without the directory there is nothing to forget.
                 let _ = wal::forget_archive_status(&config.data_dir);
                 files::remove_recovery(config)?;
                 let opts = std::fs::read_to_string(config.data_dir.join("postmaster.opts")).unwrap_or_default();
-                Ok(single_user_options(&opts))
+                Ok((single_user_options(&opts), pid_file::left_behind(&config.data_dir, &program)))
             })
             .await?;
         let mut command = child::command(&self.tools().path(Tool::Postgres));
@@ -35,7 +37,7 @@ impl Postgres {
         for (name, value) in options {
             command.arg("-c").arg(format!("{name}={value}"));
         }
-        command.arg("template1");
+        command.arg("template1").envs(left_behind.map(|pid| ("PG_GRANDPARENT_PID", pid.to_string())));
         let output = child::run_collecting(command, &hand.cancel).await?;
         tracing::error!("Crash recovery finished with code={}", output.code);
         tracing::info!(" stdout={}", output.stdout.trim());

@@ -17,6 +17,7 @@ use crate::markers::Underway;
 use crate::options::{For, options};
 use crate::pgpass;
 use crate::process::child::{self, Output};
+use crate::process::pid_file;
 use crate::supervisor::{conf_path, is_inside};
 use crate::tools::Tool;
 use crate::wal;
@@ -142,12 +143,17 @@ impl Postgres {
         let mut command = child::command(&self.tools().path(Tool::PgRewind));
         command.env("PGOPTIONS", "-c statement_timeout=0");
         let lines = pgpass::lines(&pgpass::Server { host: &from.host, port: from.port }, credentials);
-        let has_password = self.files(move |config| {
-            pgpass::write(&config.pgpass, &lines).map_err(PgError::file("writing the password file", &config.pgpass))
-        });
-        if has_password.await? {
-            command.env("PGPASSFILE", &config.pgpass);
-        }
+        let program = self.tools().file_name(Tool::Postgres).to_owned();
+        let (has_password, left_behind) = self
+            .files(move |config| {
+                let written = pgpass::write(&config.pgpass, &lines);
+                let written = written.map_err(PgError::file("writing the password file", &config.pgpass))?;
+                Ok((written, pid_file::left_behind(&config.data_dir, &program)))
+            })
+            .await?;
+        command.envs(has_password.then_some(("PGPASSFILE", &config.pgpass)));
+        // It may have to run a server by itself to end a crash cleanly.
+        command.envs(left_behind.map(|pid| ("PG_GRANDPARENT_PID", pid.to_string())));
         command.arg("-D").arg(&config.data_dir).args(["--source-server", &dsn]);
         if restores_itself {
             command.arg("--restore-target-wal");

@@ -20,7 +20,7 @@ use crate::inspect::data_dir;
 use crate::markers::Underway;
 use crate::process::launch::{self, Launch};
 use crate::process::pid_file::{self, Status};
-use crate::process::postmaster::{Postmaster, is_postmaster};
+use crate::process::postmaster::Postmaster;
 use crate::process::{orphans, table};
 use crate::tools::Tool;
 use crate::{PgError, Postgres};
@@ -58,7 +58,10 @@ impl Postgres {
             self.enter(State::Starting, hand);
             return Ok(Started::StillStarting);
         }
-        self.check_startable().await?;
+        if let Err(error) = self.check_startable().await {
+            self.enter(State::StartFailed, hand);
+            return Err(error);
+        }
         let config = self.config();
         let limit = start.limit.unwrap_or(if config.pg_ctl_timeout.is_zero() { MINUTE } else { config.pg_ctl_timeout });
         let deadline = Instant::now() + limit;
@@ -115,7 +118,8 @@ impl Postgres {
         let wanted = parameters.clone();
         if !role.is_primary() {
             self.refresh_control(Instant::now() + MINUTE).await;
-            let (account, major) = (self.memory().control.clone(), self.major());
+            let major = self.major();
+            let account = self.memory().control.clone();
             if let Some(account) = account {
                 let pending = raise_to_minimums(&mut parameters, &account, major);
                 self.memory().pending_restart = pending;
@@ -181,11 +185,7 @@ impl Postgres {
         let mut words = vec!["-D".to_owned(), data_dir.display().to_string()];
         words.push(format!("--config-file={}", self.conf_path().display()));
         words.extend(controlled::command_line(parameters));
-        // Only reading a file that was just looked at; a stranger in it lives, but is no postmaster of ours.
-        let stranger = pid_file::read(&data_dir)
-            .filter(|file| table::stat(file.pid).is_some_and(|stat| !stat.zombie))
-            .filter(|file| !is_postmaster(file, &data_dir, self.tools().file_name(Tool::Postgres)))
-            .map(|file| file.pid);
+        let stranger = pid_file::left_behind(&data_dir, self.tools().file_name(Tool::Postgres));
         if let Some(pid) = stranger {
             tracing::info!("Telling pg_ctl that it is safe to ignore postmaster.pid for process {pid}");
         }

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tamada_model::Wall;
 
+use super::postmaster::is_postmaster;
+use super::table;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PidFile {
     pub pid: i32,
@@ -37,6 +40,15 @@ pub(crate) fn path(data_dir: &Path) -> PathBuf {
 
 pub(crate) fn read(data_dir: &Path) -> Option<PidFile> {
     parse(&fs::read_to_string(path(data_dir)).ok()?)
+}
+
+/// The process that a stale pid file names, if there is one of that number which is no server of ours: a stranger, or a
+/// dead postmaster that its parent has not collected yet. PostgreSQL takes either for a running server unless it is
+/// told not to (`PG_GRANDPARENT_PID`).
+pub(crate) fn left_behind(data_dir: &Path, program_name: &str) -> Option<i32> {
+    let file = read(data_dir)?;
+    let exists = table::stat(file.pid).is_some();
+    (exists && !is_postmaster(&file, data_dir, program_name)).then_some(file.pid)
 }
 
 fn parse(text: &str) -> Option<PidFile> {

@@ -1,0 +1,55 @@
+//! A server, or a disk, that does not answer: a look ends in time and says so.
+
+use std::time::{Duration, Instant};
+
+use tamada_model::*;
+use tamada_postgres::Look;
+
+use crate::node::Node;
+
+const WITHIN: Duration = Duration::from_secs(1);
+
+async fn look_in_time(node: &Node) -> PostgresFacts {
+    let begin = Instant::now();
+    let facts = node.postgres.look(Look { leader_timeline: None, within: WITHIN }).await;
+    assert!(begin.elapsed() < WITHIN + Duration::from_millis(500), "{:?}", begin.elapsed());
+    facts
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_silent_in_time() {
+    let node = Node::primary("a").await;
+    assert!(Node::is_primary(&node.look().await));
+    let family = everybody(&node);
+    family.iter().for_each(|pid| signal(*pid, libc::SIGSTOP));
+    let facts = look_in_time(&node).await;
+    assert!(matches!(facts.answers, Answers::Silent { .. }), "{facts:#?}");
+    assert!(facts.process.is_running());
+    assert_eq!((facts.state, facts.role), (State::Running, Role::Primary));
+    // Again, without the connection that was kept.
+    assert!(matches!(look_in_time(&node).await.answers, Answers::Silent { .. }));
+    family.iter().for_each(|pid| signal(*pid, libc::SIGCONT));
+    node.until("it answers again", Node::is_primary).await;
+}
+
+#[tokio::test]
+async fn a_frozen_postmaster_hides_nothing_its_backends_know() {
+    let node = Node::primary("a").await;
+    assert!(Node::is_primary(&node.look().await));
+    node.signal(libc::SIGSTOP);
+    assert!(Node::is_primary(&look_in_time(&node).await), "the kept connection still answers");
+    node.signal(libc::SIGCONT);
+}
+
+fn everybody(node: &Node) -> Vec<i32> {
+    let postmaster = node.pid();
+    let list = std::fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap_or_default();
+    let children: Vec<i32> = list.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    assert!(!children.is_empty(), "this kernel tells the children of a process");
+    std::iter::once(postmaster).chain(children).collect()
+}
+
+fn signal(pid: i32, signal: i32) {
+    // SAFETY: signals to the server we started.
+    unsafe { libc::kill(pid, signal) };
+}

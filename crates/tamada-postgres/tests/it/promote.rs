@@ -1,0 +1,85 @@
+//! From standby to primary.
+
+use std::time::{Duration, Instant};
+
+use tamada_model::*;
+use tamada_postgres::{Cancellation, JobHand};
+
+use crate::node::{LIMIT, Node, fast_stop};
+
+#[tokio::test]
+async fn a_standby_takes_over_on_a_new_timeline() {
+    let primary = Node::primary("a").await;
+    let standby = Node::standby_of(&primary, "b").await;
+    primary.run(Job::Stop(fast_stop())).await;
+    let begin = Instant::now();
+    assert_eq!(standby.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
+    let took = begin.elapsed();
+    let facts = standby.look().await;
+    assert_eq!(facts.role, Role::Primary);
+    let Standing::Primary { timeline, .. } = facts.answers.live().unwrap().standing else { panic!("{facts:#?}") };
+    assert_eq!(timeline, Timeline::FIRST.next());
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(standby.postgres.checkpoint_after_promote().await.unwrap());
+    let history = standby.postgres.history_file(timeline).await.unwrap();
+    assert_eq!((history.lines.len(), history.lines[0].0), (1, 1));
+    assert_eq!(standby.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
+}
+
+#[tokio::test]
+async fn the_operators_script_may_refuse() {
+    let primary = Node::primary("a").await;
+    let standby = Node::standby_of(&primary, "b").await;
+    let mut config = standby.config.clone();
+    config.pre_promote = Some("/bin/sh -c 'exit 3'".into());
+    standby.postgres.reconfigure(config, false).await;
+    assert_eq!(standby.run(Job::Promote { wait: LIMIT }).await, JobEnd::PrePromoteRefused);
+    assert_eq!(standby.look().await.role, Role::Replica);
+}
+
+#[tokio::test]
+async fn a_promotion_is_cancelled_while_the_script_runs() {
+    let primary = Node::primary("a").await;
+    let standby = Node::standby_of(&primary, "b").await;
+    let mut config = standby.config.clone();
+    config.pre_promote = Some("/bin/sleep 1000".into());
+    standby.postgres.reconfigure(config, false).await;
+    let hand = JobHand::new(State::Running);
+    let (postgres, its) = (standby.postgres.clone(), hand.clone());
+    let running = tokio::spawn(async move { postgres.run(Job::Promote { wait: LIMIT }, its).await });
+    tokio::task::yield_now().await;
+    assert_eq!(hand.cancel.cancel(), Cancellation::InTime);
+    assert_eq!(tokio::time::timeout(LIMIT, running).await.unwrap().unwrap(), JobEnd::Cancelled);
+    assert!(!Node::is_primary(&standby.look().await));
+}
+
+#[tokio::test]
+async fn callbacks_hear_of_every_change() {
+    let primary = Node::primary("a").await;
+    let log = |dir: &std::path::Path| dir.join("callbacks");
+    let standby = Node::with("b", |config, dir| {
+        let script = dir.join("callback.sh");
+        std::fs::write(&script, format!("#!/bin/sh\necho $1 $2 $3 >> {}\n", log(dir).display())).unwrap();
+        for event in ["on_start", "on_stop", "on_restart", "on_reload", "on_role_change"] {
+            config.callbacks.insert(event.into(), format!("/bin/sh {}", script.display()));
+        }
+    })
+    .await;
+    primary.make_slot(&standby).await;
+    let heard = async |line: &str| {
+        let begin = Instant::now();
+        while !std::fs::read_to_string(log(standby.dir())).unwrap_or_default().lines().any(|heard| heard == line) {
+            assert!(begin.elapsed() < LIMIT, "not heard: {line}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert_eq!(standby.run(crate::node::clone_from(&primary)).await, JobEnd::Done);
+    heard("on_start replica batman").await;
+    assert!(standby.look().await.callback_called);
+    assert_eq!(standby.run(Job::Restart { timeout: None }).await, JobEnd::Done);
+    heard("on_restart replica batman").await;
+    assert_eq!(standby.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
+    heard("on_role_change primary batman").await;
+    standby.run(Job::Stop(fast_stop())).await;
+    heard("on_stop primary batman").await;
+}
