@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jiff::fmt::strtime::{BrokenDownTime, Config};
+use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use tamada_model::Wall;
@@ -41,10 +41,10 @@ impl Calendar {
     }
 }
 
-/// A letter that means nothing stands for itself, as in C.
+/// As in C: English names, and a letter that means nothing stands for itself.
 fn by_pattern(pattern: &str, at: ZonedDateTime) -> String {
-    let lenient = Config::new().lenient(true);
-    BrokenDownTime::from(&at).to_string_with_config(&lenient, pattern).unwrap_or_else(|_| at.to_string())
+    let as_in_c = Config::new().custom(PosixCustom::new()).lenient(true);
+    BrokenDownTime::from(&at).to_string_with_config(&as_in_c, pattern).unwrap_or_else(|_| at.to_string())
 }
 
 /// The zone of this host, to be asked for once: it means reading files.
@@ -90,7 +90,8 @@ mod tests {
             ("%d/%b/%y %I:%M %p", "24/Jul/26 05:42 PM"),
             ("%a %e %B %j %s", "Fri 24 July 205 1784895149"),
             ("%Z %%", "+0530 %"),
-            ("%Q!", "+0530!"),
+            ("%c|%x|%X", "Fri Jul 24 17:42:29 2026|07/24/26|17:42:29"),
+            ("%J!", "%J!"),
         ] {
             assert_eq!(text(east(), Some(pattern)), expected, "{pattern}");
         }
