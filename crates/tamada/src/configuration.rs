@@ -51,11 +51,7 @@ impl Configuration {
     }
 
     pub fn setup(&self) -> Setup {
-        Setup {
-            me: self.checked.me.clone(),
-            settings: self.checked.settings.clone(),
-            dynamic: self.dynamic.clone(),
-        }
+        Setup { me: self.checked.me.clone(), settings: self.checked.settings.clone(), dynamic: self.dynamic.clone() }
     }
 
     /// Takes over the store's `/config` if it is another than before.

@@ -10,15 +10,15 @@ use tamada_api::client::Client;
 use tamada_api::server::{self, Listener};
 use tamada_core::{Agent, Leave};
 use tamada_dcs::{Freshness, Store, StoreError};
-use tamada_model::{Cluster, Report};
+use tamada_model::{Cluster, RestApiConfig};
 use tamada_postgres::Postgres;
 use tokio::sync::{mpsc, watch};
 
 use crate::configuration::Configuration;
-use crate::desk::{Counter, Order};
+use crate::desk::Counter;
 use crate::drive::Driver;
 use crate::execute::Hands;
-use crate::{clock, init, log};
+use crate::{clock, execute, gather, init, log};
 
 /// How long a member of our name may take to show that it lives (2.2).
 const NAMESAKE: Duration = Duration::from_secs(3);
@@ -72,8 +72,11 @@ pub fn run(path: Option<PathBuf>) -> ExitCode {
             ExitCode::FAILURE
         }
     };
-    log.drain();
-    code
+    match log.drain() {
+        log::Drained::Completely => code,
+        // The log's destination hangs (configuration.md 8).
+        log::Drained::Stuck(_) => ExitCode::from(5),
+    }
 }
 
 async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Leave, Refusal> {
@@ -108,6 +111,8 @@ fn assemble(
     let (events, event_inbox) = mpsc::channel(WAITING);
     let (orders, order_inbox) = mpsc::channel(WAITING);
     let (reports, latest) = watch::channel(Arc::new(agent.report(clock::now())));
+    let (slots, plans) = watch::channel(None);
+    tokio::spawn(execute::keep_slots(postgres.clone(), plans));
     let checked = configuration.checked();
     let (restapi, restapi_config) = watch::channel(Arc::new(checked.restapi.clone()));
     let hands = Hands {
@@ -122,22 +127,18 @@ fn assemble(
         leader: None,
         store_is_readable: false,
         paused: checked.settings.pause,
-        slots_at_work: Arc::new(tokio::sync::Semaphore::new(1)),
+        slots,
     };
-    serve_rest(listener, restapi_config, latest, orders, client)?;
+    let (looks, wishes) = mpsc::channel(WAITING);
+    tokio::spawn(gather::look_on_demand(hands.postgres.clone(), wishes, hands.reports.clone()));
+    let desk = Counter { reports: latest, orders, looks, client };
+    serve_rest(listener, restapi_config, desk)?;
     init::notify_ready();
     Ok(Driver { agent, hands, events: event_inbox, orders: order_inbox, configuration, restapi, log })
 }
 
 /// A thread and a runtime of its own: a flood of health checks can slow itself down, but not the lease.
-fn serve_rest(
-    listener: Listener,
-    config: watch::Receiver<Arc<tamada_model::RestApiConfig>>,
-    reports: watch::Receiver<Arc<Report>>,
-    orders: mpsc::Sender<Order>,
-    client: Client,
-) -> Result<(), Refusal> {
-    let desk = Counter { reports, orders, client };
+fn serve_rest(listener: Listener, config: watch::Receiver<Arc<RestApiConfig>>, desk: Counter) -> Result<(), Refusal> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Refusal::because)?;
     std::thread::Builder::new()
         .name("rest".into())

@@ -1,5 +1,6 @@
 //! The counter between the REST thread and the agent: reports lie there for reading, requests are handed in.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tamada_api::client::Client;
@@ -16,6 +17,8 @@ pub type Order = (Request, oneshot::Sender<Reply>);
 pub struct Counter {
     pub reports: watch::Receiver<Arc<Report>>,
     pub orders: mpsc::Sender<Order>,
+    /// Wishes for a fresh look at PostgreSQL; answered when the report has it.
+    pub looks: mpsc::Sender<oneshot::Sender<()>>,
     pub client: Client,
 }
 
@@ -36,6 +39,17 @@ impl Desk for Counter {
                 return Reply::text(503, "the agent is busy with other requests, or shutting down");
             }
             answered.await.unwrap_or_else(|_| Reply::text(503, "the agent is shutting down"))
+        })
+    }
+
+    fn freshen(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let looks = self.looks.clone();
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            if looks.send(answer).await.is_ok() {
+                // An error means that the agent is shutting down; the old report is served then.
+                let _ = answered.await;
+            }
         })
     }
 

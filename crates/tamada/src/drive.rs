@@ -43,8 +43,7 @@ impl Driver {
                 // The order matters only when several are ready: what was done goes before what is to be done.
                 biased;
                 Some(event) = self.events.recv() => Woken::Event(event),
-                () = signals.end() => Woken::Event(Event::Shutdown),
-                _ = signals.reload.recv() => Woken::Reload,
+                woken = signals.next() => woken,
                 Some(order) = self.orders.recv() => Woken::Order(order),
                 Ok(()) = bell.changed() => Woken::Event(Event::Wake),
                 () = tokio::time::sleep(sleep) => Woken::Event(Event::Tick),
@@ -116,6 +115,8 @@ impl Driver {
         let left = match change {
             Change::Something => self.apply(Force::Yes),
             Change::Nothing => {
+                // A rotated log file is opened anew, and PostgreSQL's files are written anew, all the same.
+                self.apply_log(&self.configuration.checked().log);
                 self.reconfigure_postgres(Force::Yes);
                 None
             }
@@ -238,10 +239,11 @@ impl Signals {
         })
     }
 
-    async fn end(&mut self) {
+    async fn next(&mut self) -> Woken {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Woken::Event(Event::Shutdown),
+            _ = self.interrupt.recv() => Woken::Event(Event::Shutdown),
+            _ = self.reload.recv() => Woken::Reload,
         }
     }
 }

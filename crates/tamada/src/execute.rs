@@ -25,8 +25,8 @@ pub struct Hands {
     pub leader: Option<MemberName>,
     pub store_is_readable: bool,
     pub paused: bool,
-    /// One round of slot work at a time; the next pass brings the next.
-    pub slots_at_work: Arc<tokio::sync::Semaphore>,
+    /// The slots wanted last; worked on beside the passes.
+    pub slots: watch::Sender<Option<SlotPlan>>,
 }
 
 impl Hands {
@@ -149,7 +149,7 @@ impl Hands {
                 Event::Commanded
             }),
             Command::SyncSlots(plan) => {
-                self.sync_slots(slot_plan(plan));
+                self.slots.send_replace(Some(slot_plan(plan)));
                 self.spawn(async { Event::Commanded });
             }
             Command::CheckpointAfterPromote => {
@@ -166,19 +166,18 @@ impl Hands {
         self.postgres.fire(callback, role);
         self.spawn(async { Event::Commanded });
     }
+}
 
-    /// Beside the pass: a slow server must not hold up anything that matters.
-    fn sync_slots(&self, plan: SlotPlan) {
-        let Ok(turn) = self.slots_at_work.clone().try_acquire_owned() else {
-            return;
-        };
-        let postgres = self.postgres.clone();
-        tokio::spawn(async move {
-            if let Err(error) = postgres.sync_slots(plan).await {
-                tracing::error!("Exception when changing replication slots: {}", error.in_words());
-            }
-            drop(turn);
-        });
+/// Makes the slots what was wanted last, one round after the other: a slow server must not hold up anything that
+/// matters, and no plan is forgotten, for a standby may already wait for its slot.
+pub async fn keep_slots(postgres: Postgres, mut plans: watch::Receiver<Option<SlotPlan>>) {
+    while plans.changed().await.is_ok() {
+        let plan = plans.borrow_and_update().clone();
+        if let Some(plan) = plan
+            && let Err(error) = postgres.sync_slots(plan).await
+        {
+            tracing::error!("Exception when changing replication slots: {}", error.in_words());
+        }
     }
 }
 
@@ -199,11 +198,12 @@ fn first_state(job: &Job, present: State) -> State {
     }
 }
 
+/// The core plans slots only for a running primary and for a standby whose leader is known: leftovers may be cleaned.
 fn slot_plan(plan: tamada_core::slots::SlotPlan) -> SlotPlan {
     let wanted = plan
         .wanted
         .into_iter()
-        .map(|slot| WantedSlot { name: slot.name, active_here: slot.active_here, lsn: slot.lsn })
+        .map(|slot| WantedSlot { name: slot.name, active_here: slot.active_here, lsn: slot.lsn, may_clean: true })
         .collect();
     SlotPlan { wanted, keep_unknown: plan.keep_unknown, ignore: plan.ignore }
 }
@@ -227,9 +227,7 @@ async fn write_to(store: &dyn Store, write: DcsWrite, within: std::time::Duratio
         DcsWrite::SetInitialize { id, over_existing } => store.set_initialize(id, over_existing, within).await,
         DcsWrite::DeleteInitialize => store.delete_initialize(within).await,
         DcsWrite::SetConfig(config) => store.set_config(&config, None, within).await,
-        DcsWrite::ClearFailover(judged) => {
-            store.set_failover(&FailoverRequest::default(), Some(&judged), within).await
-        }
+        DcsWrite::ClearFailover(judged) => store.set_failover(&FailoverRequest::default(), Some(&judged), within).await,
         DcsWrite::SetFailover { request, judged } => store.set_failover(&request, Some(&judged), within).await,
         DcsWrite::SetHistory(history) => store.set_history(&history, within).await,
     };

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tamada_api::client::Client;
 use tamada_core::{Asked, Event, Fact, PeerQuestion};
 use tamada_dcs::{Freshness, Store};
-use tamada_model::{MemberName, PeerAnswer, Timeline};
+use tamada_model::{MemberName, PeerAnswer, Report, Timeline};
 use tamada_postgres::{Look, Postgres};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
 
@@ -20,7 +21,30 @@ pub async fn observe(store: &dyn Store, postgres: &Postgres, within: Duration, l
     let asked_at = clock::now().mono;
     let look = Look { leader_timeline: leader, within: LOOK.min(within) };
     let (cluster, facts) = tokio::join!(store.read(Freshness::Linearizable, within), postgres.look(look));
-    Event::Observed { asked_at, cluster: cluster.map(Arc::new).map_err(|error| error.to_string()), postgres: Arc::new(facts) }
+    Event::Observed {
+        asked_at,
+        cluster: cluster.map(Arc::new).map_err(|error| error.to_string()),
+        postgres: Arc::new(facts),
+    }
+}
+
+/// Looks at PostgreSQL whenever somebody is about to judge by its position, and puts the answer into the report. Wishes
+/// that came while a look was under way are served by the next one together.
+pub async fn look_on_demand(
+    postgres: Postgres,
+    mut wishes: mpsc::Receiver<oneshot::Sender<()>>,
+    reports: watch::Sender<Arc<Report>>,
+) {
+    let mut waiting = Vec::new();
+    while wishes.recv_many(&mut waiting, 64).await > 0 {
+        let leader_timeline = reports.borrow().cluster.as_ref().and_then(|c| c.leader_member()?.timeline);
+        let facts = Arc::new(postgres.look(Look { leader_timeline, within: LOOK }).await);
+        reports.send_modify(|report| Arc::make_mut(report).postgres = Some(facts));
+        for wish in waiting.drain(..) {
+            // Whoever asked may have stopped waiting.
+            let _ = wish.send(());
+        }
+    }
 }
 
 pub async fn gather(facts: BTreeSet<Fact>, postgres: &Postgres, client: &Client) -> Event {

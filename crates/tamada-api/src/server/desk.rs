@@ -24,6 +24,12 @@ pub trait Desk: Clone + Send + Sync + 'static {
     /// status of success means that the key is written, and the end is awaited here.
     fn ask(&self, request: Request) -> Asking;
 
+    /// Asks for a look at PostgreSQL before its position is told to somebody who may decide by it. Ends when a report
+    /// with it is out; whoever asks limits the wait.
+    fn freshen(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn now(&self) -> Now;
 
     /// To ask peers whether one of them could take over.

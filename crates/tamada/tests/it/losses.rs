@@ -1,0 +1,58 @@
+//! What is lost comes back: a primary, its host, an agent, the store.
+
+use rustix::process::Signal;
+
+use crate::town::{Town, signal, wait};
+
+#[test]
+fn a_lost_primary_is_replaced_and_rejoins_by_itself() {
+    let mut town = Town::new("loss", 3);
+    town.start_all();
+    let first = town.wait_for_cluster(2);
+    town.sql(first, "create table t (n int); insert into t values (1)").expect("the primary is writable");
+
+    // The postmaster alone: the same member goes on.
+    let before = town.postmaster(first).expect("it runs");
+    town.kill_postgres(first);
+    wait("the postmaster is a new one", || town.postmaster(first).filter(|pid| *pid != before));
+    wait("it is writable again", || town.sql(first, "insert into t values (2)").ok());
+    assert_eq!(town.wait_for_cluster(2), first);
+
+    // The whole host: another member leads.
+    town.kill_host(first);
+    let second = wait("another member leads", || town.leader().filter(|at| *at != first));
+    wait("it is writable", || town.sql(second, "insert into t values (3)").ok());
+
+    // The host is back: it rejoins without help.
+    town.start(first);
+    assert_eq!(town.wait_for_cluster(2), second);
+    assert_eq!(town.sql(second, "select count(*) from t").as_deref(), Ok("3"));
+    wait("the old primary has everything", || (town.sql(first, "select count(*) from t").ok()? == "3").then_some(()));
+}
+
+#[test]
+fn an_agent_killed_and_restarted_finds_its_primary_running() {
+    let mut town = Town::new("agent", 2);
+    town.start_all();
+    let leader = town.wait_for_cluster(1);
+    let postmaster = town.postmaster(leader);
+    town.kill_agent(leader);
+    town.start(leader);
+    assert_eq!(town.wait_for_cluster(1), leader);
+    assert_eq!(town.postmaster(leader), postmaster);
+}
+
+#[test]
+fn a_primary_without_store_stops_before_its_lease_ends_and_comes_back_with_the_store() {
+    let mut town = Town::new("dark", 2);
+    town.start_all();
+    let leader = town.wait_for_cluster(1);
+    signal(town.etcd_pid(), Signal::STOP);
+    wait("the primary is read-only", || {
+        let state = town.sql(leader, "select pg_is_in_recovery()");
+        (town.get(leader, "/primary")?.0 == 503 && state.ok()? == "t").then_some(())
+    });
+    signal(town.etcd_pid(), Signal::CONT);
+    let leader = town.wait_for_cluster(1);
+    town.sql(leader, "create table t (n int)").expect("writable again");
+}

@@ -1,0 +1,36 @@
+//! When things are wrong at start: one clear sentence, and nothing is touched.
+
+use std::fs;
+
+use crate::town::Town;
+
+#[test]
+fn a_wrong_configuration_is_refused_with_all_complaints_at_once() {
+    let mut town = Town::new("wrong", 1);
+    let text = fs::read_to_string(town.config(0)).unwrap();
+    let text = text.replace("name: a\n", "").replace("data_dir:", "date_dir:");
+    fs::write(town.config(0), text).unwrap();
+    town.start(0);
+    assert_eq!(town.wait_for_exit(0), Some(1));
+    let log = town.log(0);
+    assert!(log.contains("name") && log.contains("postgresql.data_dir"), "{log}");
+    assert!(!town.base.join("pg-a").exists());
+}
+
+#[test]
+fn data_of_another_cluster_is_left_alone() {
+    let mut town = Town::new("stranger", 2);
+    town.start(0);
+    town.wait_for_cluster(0);
+    assert_eq!(town.stop(0), Some(0));
+    // The same data under another scope is another cluster's.
+    let path = town.config(0);
+    let text = fs::read_to_string(&path).unwrap();
+    town.start(1);
+    fs::write(&path, text.replace("scope: town", "scope: village")).unwrap();
+    town.start(0);
+    town.wait_for_cluster(0);
+    assert_eq!(town.stop(0), Some(0));
+    let data = town.base.join("pg-a/global/pg_control");
+    assert!(data.exists());
+}

@@ -1,0 +1,329 @@
+//! A small town for tests: one real etcd, some members with real PostgreSQL, all on loopback, all below one temporary
+//! directory, all gone when the test ends.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Generous: a busy machine must not fail a test. Every wait ends as soon as what it waits for is there.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+pub struct Town {
+    pub base: PathBuf,
+    etcd: Option<Child>,
+    etcd_port: u16,
+    peer_port: u16,
+    pub members: Vec<Member>,
+    user: User,
+}
+
+pub struct Member {
+    pub name: String,
+    pub rest: u16,
+    pub postgres: u16,
+    agent: Option<Child>,
+}
+
+#[derive(Clone, Copy)]
+struct User {
+    uid: u32,
+    gid: u32,
+    is_other: bool,
+}
+
+/// PostgreSQL refuses to run as root: then everything runs as `postgres`.
+fn user() -> User {
+    let me = rustix::process::getuid();
+    if !me.is_root() {
+        return User { uid: me.as_raw(), gid: rustix::process::getgid().as_raw(), is_other: false };
+    }
+    let passwd = fs::read_to_string("/etc/passwd").expect("every Unix has it");
+    let line = passwd.lines().find(|line| line.starts_with("postgres:")).expect("user postgres exists; see make test");
+    let fields: Vec<&str> = line.split(':').collect();
+    let number = |at: usize| fields[at].parse().expect("a number in /etc/passwd");
+    User { uid: number(2), gid: number(3), is_other: true }
+}
+
+pub fn pg_bin() -> PathBuf {
+    std::env::var_os("TAMADA_TEST_PG_BIN").map_or_else(|| "/usr/lib/postgresql/15/bin".into(), PathBuf::from)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("loopback has free ports").port()
+}
+
+fn clock() -> Instant {
+    Instant::now()
+}
+
+/// Looks again every 20 ms until it is so.
+pub fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_within(LIMIT, what, look)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks at another process")]
+pub fn wait_within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = clock();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < limit, "waited {limit:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl Town {
+    /// Starts etcd and prepares `count` members a, b, c …; none runs yet.
+    pub fn new(name: &str, count: usize) -> Self {
+        let base = std::env::temp_dir().join(format!("tamada-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&base);
+        fs::create_dir_all(&base).expect("a temporary directory");
+        fs::copy(env!("CARGO_BIN_EXE_tamada"), base.join("tamada")).expect("the binary was built");
+        let user = user();
+        if user.is_other {
+            std::os::unix::fs::chown(&base, Some(user.uid), Some(user.gid)).expect("root may");
+        }
+        let members = (0..count)
+            .map(|i| Member {
+                name: char::from(b'a' + i as u8).to_string(),
+                rest: free_port(),
+                postgres: free_port(),
+                agent: None,
+            })
+            .collect();
+        let mut town = Self { base, etcd: None, etcd_port: free_port(), peer_port: free_port(), members, user };
+        for at in 0..count {
+            town.write_configuration(at, "");
+        }
+        town.start_etcd();
+        town
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        if self.user.is_other {
+            command.uid(self.user.uid).gid(self.user.gid);
+        }
+        command.current_dir(&self.base).stdin(Stdio::null()).env("HOME", &self.base);
+        command
+    }
+
+    pub fn start_etcd(&mut self) {
+        let log = fs::File::create(self.base.join("etcd.log")).expect("the directory is ours");
+        let client = format!("http://127.0.0.1:{}", self.etcd_port);
+        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let mut command = self.command(Path::new("etcd"));
+        command.args(["--data-dir", "etcd", "--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        command.args(["--initial-cluster", &format!("default={peer}"), "--log-level", "error"]);
+        self.etcd = Some(command.stdout(Stdio::null()).stderr(log).spawn().expect("etcd is installed; see make test"));
+        let port = self.etcd_port;
+        wait("etcd answers", || TcpStream::connect(("127.0.0.1", port)).ok());
+    }
+
+    pub fn etcd_pid(&self) -> u32 {
+        self.etcd.as_ref().expect("etcd runs").id()
+    }
+
+    /// `extra`: lines for the end of the file.
+    pub fn write_configuration(&self, at: usize, extra: &str) {
+        let member = &self.members[at];
+        let (base, name, rest, postgres) = (self.base.display(), &member.name, member.rest, member.postgres);
+        let (bin, etcd) = (pg_bin().display().to_string(), self.etcd_port);
+        let text = format!(
+            "scope: town\nname: {name}\n\
+             restapi: {{listen: '127.0.0.1:{rest}', connect_address: '127.0.0.1:{rest}'}}\n\
+             etcd3: {{hosts: '127.0.0.1:{etcd}'}}\n\
+             bootstrap:\n  dcs:\n    ttl: 5\n    loop_wait: 1\n    retry_timeout: 2\n    postgresql:\n      \
+             use_pg_rewind: true\n      parameters: {{max_connections: 50, shared_buffers: 16MB, wal_keep_size: 64MB}}\n\
+             \x20 initdb: [{{encoding: UTF8}}, data-checksums]\n\
+             postgresql:\n  listen: 127.0.0.1:{postgres}\n  connect_address: 127.0.0.1:{postgres}\n  \
+             data_dir: {base}/pg-{name}\n  bin_dir: {bin}\n  pgpass: {base}/pgpass-{name}\n  \
+             pg_hba: ['local all all trust', 'host all all 127.0.0.1/32 trust', \
+             'host replication all 127.0.0.1/32 trust']\n  \
+             authentication:\n    superuser: {{username: postgres, password: x}}\n    \
+             replication: {{username: replicator, password: y}}\n    rewind: {{username: rewinder, password: z}}\n  \
+             parameters: {{unix_socket_directories: '{base}', fsync: 'off'}}\n  basebackup: [{{checkpoint: fast}}]\n\
+             {extra}\n"
+        );
+        fs::write(self.config(at), text).expect("the directory is ours");
+    }
+
+    pub fn config(&self, at: usize) -> PathBuf {
+        self.base.join(format!("{}.yml", self.members[at].name))
+    }
+
+    pub fn log(&self, at: usize) -> String {
+        fs::read_to_string(self.base.join(format!("{}.log", self.members[at].name))).unwrap_or_default()
+    }
+
+    pub fn start(&mut self, at: usize) {
+        let name = &self.members[at].name;
+        let log = fs::File::options().create(true).append(true).open(self.base.join(format!("{name}.log")));
+        let log = log.expect("the directory is ours");
+        let mut command = self.command(&self.base.join("tamada"));
+        command.arg("run").arg(self.config(at)).stdout(Stdio::null()).stderr(log).process_group(0);
+        self.members[at].agent = Some(command.spawn().expect("the binary was copied"));
+    }
+
+    pub fn start_all(&mut self) {
+        for at in 0..self.members.len() {
+            self.start(at);
+        }
+    }
+
+    /// Ends the agent as its operator would; answers its exit status.
+    pub fn stop(&mut self, at: usize) -> Option<i32> {
+        let mut agent = self.members[at].agent.take()?;
+        signal(agent.id(), rustix::process::Signal::TERM);
+        wait("the agent ends", || agent.try_wait().expect("it is our child")).code()
+    }
+
+    pub fn wait_for_exit(&mut self, at: usize) -> Option<i32> {
+        let mut agent = self.members[at].agent.take()?;
+        wait("the agent ends by itself", || agent.try_wait().expect("it is our child")).code()
+    }
+
+    pub fn kill_agent(&mut self, at: usize) {
+        if let Some(mut agent) = self.members[at].agent.take() {
+            agent.kill().expect("it is our child");
+            agent.wait().expect("it is our child");
+        }
+    }
+
+    /// As if the host lost its power: agent and every postgres process at once.
+    pub fn kill_host(&mut self, at: usize) {
+        let agent = self.members[at].agent.as_ref().map(Child::id);
+        if let Some(agent) = agent {
+            signal(agent, rustix::process::Signal::STOP);
+        }
+        self.kill_postgres(at);
+        self.kill_agent(at);
+    }
+
+    pub fn postmaster(&self, at: usize) -> Option<u32> {
+        let file = self.base.join(format!("pg-{}/postmaster.pid", self.members[at].name));
+        fs::read_to_string(file).ok()?.lines().next()?.trim().parse().ok()
+    }
+
+    /// Every process of the postmaster's session.
+    pub fn kill_postgres(&self, at: usize) {
+        let Some(postmaster) = self.postmaster(at) else {
+            return;
+        };
+        signal(postmaster, rustix::process::Signal::KILL);
+        for child in children_of_session(postmaster) {
+            signal(child, rustix::process::Signal::KILL);
+        }
+    }
+
+    pub fn get(&self, at: usize, path: &str) -> Option<(u16, String)> {
+        http(self.members[at].rest, "GET", path, "")
+    }
+
+    pub fn post(&self, at: usize, path: &str, body: &str) -> Option<(u16, String)> {
+        http(self.members[at].rest, "POST", path, body)
+    }
+
+    pub fn status(&self, at: usize) -> Option<Value> {
+        serde_json::from_str(&self.get(at, "/patroni")?.1).ok()
+    }
+
+    pub fn leader(&self) -> Option<usize> {
+        (0..self.members.len()).find(|at| self.get(*at, "/primary").is_some_and(|(code, _)| code == 200))
+    }
+
+    /// Waits until one member leads as a writable primary and `others` replicas stream.
+    pub fn wait_for_cluster(&self, others: usize) -> usize {
+        wait("one primary and its replicas", || {
+            let leader = self.leader()?;
+            let primary = self.status(leader)?["role"] == "primary";
+            let streaming = (0..self.members.len())
+                .filter(|at| *at != leader)
+                .filter(|at| self.status(*at).is_some_and(|status| status["replication_state"] == "streaming"))
+                .count();
+            (primary && streaming >= others).then_some(leader)
+        })
+    }
+
+    pub fn sql(&self, at: usize, sql: &str) -> Result<String, String> {
+        let port = self.members[at].postgres.to_string();
+        let out = Command::new(pg_bin().join("psql"))
+            .args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres", "-AtXqc", sql])
+            .env("PGCONNECT_TIMEOUT", "5")
+            .output()
+            .expect("psql is installed");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
+        if out.status.success() { Ok(text(out.stdout)) } else { Err(text(out.stderr)) }
+    }
+
+    /// The operator's command line with this member's configuration.
+    pub fn ctl(&self, at: usize, words: &[&str]) -> (String, Option<i32>) {
+        let mut command = self.command(&self.base.join("tamada"));
+        let out = command.args(["ctl", "-c"]).arg(self.config(at)).args(words).output().expect("it runs");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+        (text, out.status.code())
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        for at in 0..self.members.len() {
+            self.kill_host(at);
+        }
+        if let Some(etcd) = &mut self.etcd {
+            let _ = etcd.kill();
+            let _ = etcd.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("what is left of the town: {}", self.base.display());
+            for at in 0..self.members.len() {
+                let log = self.log(at);
+                let from = log.len().saturating_sub(6000);
+                let from = (from..log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
+                eprintln!("--- the end of {}'s log\n{}", self.members[at].name, &log[from..]);
+            }
+        } else {
+            let _ = fs::remove_dir_all(&self.base);
+        }
+    }
+}
+
+pub fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // It may have ended already.
+    let _ = pid.map(|pid| rustix::process::kill_process(pid, signal));
+}
+
+/// The postmaster leads a session of its own; its children carry its id as their session.
+fn children_of_session(session: u32) -> Vec<u32> {
+    let session = session.to_string();
+    let processes = fs::read_dir("/proc").expect("Linux").flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let after_name = stat.rsplit(')').next().unwrap_or_default();
+            after_name.split_whitespace().nth(3) == Some(&session)
+        })
+        .collect()
+}
+
+pub fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(2)).ok()?;
+    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    let head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let code = answer.split_whitespace().nth(1)?.parse().ok()?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    Some((code, body))
+}
