@@ -290,6 +290,8 @@ pub enum Reason {
     Stopping { mode: StepDownMode },
     ReleasingKey,
     WaitingForSuccessor,
+    WaitingForSuccessorsWal { needed: Lsn },
+    SwitchoverAbandoned { needed: Lsn },
     SteppedDown,
     Leaving,
     LeavingPaused,

@@ -20,48 +20,58 @@ pub struct Memory {
     pub bootstrap: Option<Bootstrap>,
     /// A step-down or shutdown in progress. Cleared when PostgreSQL is down and the key is dealt with.
     pub step_down: Option<StepDown>,
-    /// A start or restart was begun; the next idle pass judges its outcome (8.12). Stale: the key is given up for an
-    /// unrelated stop.
+    /// A start or restart was begun; the next idle pass judges its outcome (8.12). Cleared by that judgement, by giving
+    /// the key back, and when PostgreSQL answers. Stale: the key is given up for an unrelated stop.
     pub recovering: bool,
-    /// The single-user run was tried in this episode (8.6). Cleared when PostgreSQL runs again.
+    /// The single-user run was tried in this episode (8.6). Cleared when PostgreSQL answers. Stale: a dirty primary is
+    /// started as it is, and perhaps cannot be rewound.
     pub crash_recovery_tried: bool,
-    /// When that run or the present start began; for the start timeout.
+    /// When the present start, or that run, began; for the start timeout. Cleared when PostgreSQL answers. Stale: the
+    /// next slow start is given up early.
     pub starting_since: Option<Mono>,
-    /// The timeout of the present start, if a request gave one.
+    /// The timeout of the present start, if a request gave one. Set and cleared with the above.
     pub start_timeout: Option<Duration>,
+    /// Set by whatever may have taken us off the leader's history, and by what was found out; cleared by promotion, a
+    /// new copy, and leaving pause. Stale: a needless look, or (forgotten too early) replication that cannot go on.
     pub rewind: Rewind,
-    /// The checkpoint after our promotion (23.11). Peers do not rewind from us before it is done.
+    /// The checkpoint after our promotion (23.11). Reset by promotion. Stale: peers rewind from us too early, and then
+    /// find a timeline that they have left.
     pub checkpoint: CheckpointAfterPromote,
-    /// WAL position published last, and the one before (12.1).
+    /// WAL position as last looked at, and the one before (12.1).
     pub wal: Option<Lsn>,
     pub previous_wal: Option<Lsn>,
     /// When we first saw no leader; cleared as soon as anyone leads. Stale: we would race too early after the next loss.
     pub race_opened: Option<Mono>,
     /// When we gave the key back because pre_promote refused (13.2): we stay out of the race for `ttl`.
     pub promotion_refused: Option<Mono>,
-    /// pre_promote said no; the key is still ours.
+    /// pre_promote said no; the key is still ours. Cleared when it is given back, and by the next promotion.
     pub pre_promote_refused: bool,
     /// Set by winning the race, cleared by promotion: only chooses the sentence.
     pub won_race: bool,
     /// Set by losing the race, cleared by the next decision: only chooses the sentence.
     pub lost_race: bool,
-    /// We wait for a named candidate, or an outranking peer, until then (12.4).
-    pub yielding_until: Option<Mono>,
+    /// The pause was on when the cluster was last read; its end resets `rewind` (5 step 3).
     pub was_paused: bool,
     /// PostgreSQL ran in the pass before: its absence now is a crash, not a stop (4.7).
     pub was_running: bool,
     /// The crash was seen; cleared when PostgreSQL runs, or is stopped by us.
     pub crashed: bool,
+    /// What the leader's record says; a standby's own timeline is asked anew when it differs (4.1).
     pub leader_timeline: Option<Timeline>,
-    /// Who led in the pass before.
+    /// Who led last, as far as we saw. Only chooses words.
     pub last_leader: Option<MemberName>,
+    /// Set and cleared by operators; cleared when done, stale, or overtaken by another restart.
     pub scheduled_restart: Option<ScheduledRestart>,
-    /// The operating system asked us to go (21).
+    /// The operating system asked us to go (21), or we refuse to stay.
     pub leaving: bool,
+    /// We go because we refuse to stay: exit status 1.
+    pub refusing: bool,
     /// Start-up was refused because PostgreSQL runs as a replica in an uninitialized cluster: leave it alone (6.5).
     pub join_aborted: bool,
-    /// A store outage made us stop; PostgreSQL is to come back read-only even while the store is dark (15.1 offline).
-    pub restart_in_the_dark: bool,
+    /// We stopped PostgreSQL to step down: it is to come back as a standby, also while the store is dark or the cluster
+    /// paused (15.8). Set by the stop's end and by fencing, cleared when PostgreSQL answers. Stale: a PostgreSQL that
+    /// the operator stopped in pause is started.
+    pub comes_back: bool,
     /// Slots of members that were seen streaming, and when last (postgres.md 15.4).
     pub retained_slots: std::collections::BTreeMap<String, Mono>,
 }
@@ -83,8 +93,12 @@ pub struct StepDown {
     pub mode: StepDownMode,
     /// The key was given up, when.
     pub released_at: Option<Mono>,
+    /// Until when a successor that has all our WAL is waited for before the key goes back to work here.
+    pub successor_until: Option<Mono>,
     /// PostgreSQL has stopped; where its WAL ends if that is known.
     pub stopped: Option<Option<ShutdownPosition>>,
+    /// The stop ended without PostgreSQL being gone.
+    pub failed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,20 +184,23 @@ pub enum Mark {
     BootstrapBegun,
     BootstrapEnded,
     SteppingDown(StepDownMode),
+    AwaitSuccessor(Duration),
     SteppedDown,
     Recovering,
     OutcomeJudged,
     CrashRecoveryTried,
-    StartingSince,
     StartTimeout(Option<Duration>),
+    /// What belongs to the time as a standby is forgotten, and peers have a checkpoint to wait for.
+    Promoting,
     CheckpointAsked,
+    CheckpointDone,
     RaceOpened,
     PromotionRefused,
-    YieldUntil(Mono),
     RaceSettled,
     JoinAborted,
+    /// We go with exit status 1, and PostgreSQL goes with us.
+    Refusing,
     DropScheduledRestart,
-    StartedInTheDark,
 }
 
 impl Memory {
@@ -193,15 +210,20 @@ impl Memory {
                 if self.rewind != Rewind::Needed {
                     self.rewind = Rewind::Suspected;
                 }
-                self.checkpoint = CheckpointAfterPromote::Missing;
             }
             Mark::Rewind(rewind) => self.rewind = *rewind,
             Mark::BootstrapBegun => self.bootstrap = Some(Bootstrap::Creating),
             Mark::BootstrapEnded => self.bootstrap = None,
             Mark::SteppingDown(mode) => {
-                self.step_down = Some(StepDown { mode: *mode, released_at: None, stopped: None });
+                self.step_down =
+                    Some(StepDown { mode: *mode, released_at: None, successor_until: None, stopped: None });
                 self.crashed = false;
                 self.won_race = false;
+            }
+            Mark::AwaitSuccessor(patience) => {
+                if let Some(step_down) = &mut self.step_down {
+                    step_down.successor_until.get_or_insert(now.mono + *patience);
+                }
             }
             Mark::SteppedDown => self.step_down = None,
             Mark::Recovering => {
@@ -213,22 +235,29 @@ impl Memory {
                 self.crash_recovery_tried = true;
                 self.starting_since = Some(now.mono);
             }
-            Mark::StartingSince => self.starting_since = Some(now.mono),
             Mark::StartTimeout(timeout) => self.start_timeout = *timeout,
+            Mark::Promoting => {
+                self.rewind = Rewind::Unsuspected;
+                self.checkpoint = CheckpointAfterPromote::Missing;
+                self.pre_promote_refused = false;
+            }
             Mark::CheckpointAsked => self.checkpoint = CheckpointAfterPromote::Asked,
+            Mark::CheckpointDone => self.checkpoint = CheckpointAfterPromote::Done,
             Mark::RaceOpened => self.race_opened = self.race_opened.or(Some(now.mono)),
             Mark::PromotionRefused => {
                 self.promotion_refused = Some(now.mono);
                 self.pre_promote_refused = false;
             }
-            Mark::YieldUntil(until) => self.yielding_until = self.yielding_until.or(Some(*until)),
             Mark::RaceSettled => {
                 self.won_race = false;
                 self.lost_race = false;
             }
             Mark::JoinAborted => self.join_aborted = true,
+            Mark::Refusing => {
+                self.leaving = true;
+                self.refusing = true;
+            }
             Mark::DropScheduledRestart => self.scheduled_restart = None,
-            Mark::StartedInTheDark => self.restart_in_the_dark = false,
         }
     }
 

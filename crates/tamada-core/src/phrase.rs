@@ -131,6 +131,8 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::LostLockWhileStarting => "stopped PostgreSQL while starting up because leader key was lost".into(),
         Reason::Stopping { mode } => format!("{} demotion in progress", mode.text()),
         Reason::WaitingForSuccessor => "waiting for a successor to take the leader lock".into(),
+        Reason::WaitingForSuccessorsWal { .. } => "waiting for a successor to receive the last WAL".into(),
+        Reason::SwitchoverAbandoned { .. } => "no healthy members found, leading on".into(),
         Reason::Leaving => "shutting down".into(),
         Reason::LeavingPaused => "Leader key is not deleted and Postgresql is not stopped due paused state".into(),
         Reason::RestartInitiated => "restart initiated".into(),
@@ -196,6 +198,14 @@ pub fn explanation(reason: &Reason) -> String {
                 None => format!("{what} was asked for: stopping cleanly, then leaving the lock to the others"),
             }
         }
+        Reason::WaitingForSuccessorsWal { needed } => {
+            format!(
+                "PostgreSQL has stopped; the lock is given away as soon as a standby proves to have WAL up to {needed}"
+            )
+        }
+        Reason::SwitchoverAbandoned { needed } => format!(
+            "no standby has our WAL up to {needed}: giving the lock away would lose commits, so this member leads on"
+        ),
         Reason::DataUnreadable { because } => {
             format!("{because}; nothing is started or deleted until the directory can be read")
         }

@@ -133,7 +133,7 @@ fn then(decision: &Decision) -> Then {
         | Verdict::FinishBootstrap(_)
         | Verdict::ClaimInitialize { .. }
         | Verdict::Repoint { .. } => Then::LookAgain,
-        Verdict::Stay if settled || decision.because == Reason::SteppedDown => Then::LookAgain,
+        Verdict::Stay if settled || ends_step_down(&decision.because) => Then::LookAgain,
         Verdict::Stay
         | Verdict::Promote(_)
         | Verdict::StepDown(_)
@@ -143,6 +143,10 @@ fn then(decision: &Decision) -> Then {
         | Verdict::CancelAndStepDown(_)
         | Verdict::Leave(_) => Then::Rest,
     }
+}
+
+fn ends_step_down(because: &Reason) -> bool {
+    matches!(because, Reason::SteppedDown | Reason::SwitchoverAbandoned { .. })
 }
 
 fn acts(verdict: &Verdict, view: &View<'_>) -> Vec<Act> {

@@ -257,6 +257,13 @@ fn candidates(view: &View<'_>, cluster: &Cluster, named: Option<&MemberName>) ->
     members
 }
 
+/// What a successor is measured against. A primary knows its own position; the published one may be a third of the ttl
+/// old, and a candidate that stopped receiving since then would look fit.
+fn leaders_position(view: &View<'_>, cluster: &Cluster) -> Lsn {
+    let own = view.live().filter(|live| live.is_primary()).map(Live::wal_position);
+    cluster.status.optime.max(own.unwrap_or_default())
+}
+
 /// `None`: it can lead. Else the log line, with `<x>` for its name.
 fn fitness(view: &View<'_>, cluster: &Cluster, answer: Option<&PeerAnswer>, must_have: Option<Lsn>) -> Option<String> {
     let status = match answer {
@@ -268,7 +275,7 @@ fn fitness(view: &View<'_>, cluster: &Cluster, answer: Option<&PeerAnswer>, must
     }
     let lags = match must_have {
         Some(needed) => status.position < needed,
-        None => cluster.status.optime - status.position > view.settings.maximum_lag_on_failover,
+        None => leaders_position(view, cluster) - status.position > view.settings.maximum_lag_on_failover,
     };
     if lags {
         return Some("Member <x> exceeds maximum replication lag".into());

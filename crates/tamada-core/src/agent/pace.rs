@@ -30,7 +30,8 @@ impl Agent {
             wake = dues.into_iter().filter(|due| *due > last).fold(wake, Mono::min);
         }
         if let Some(at) = self.memory.step_down.as_ref().and_then(|step_down| step_down.released_at) {
-            wake = wake.min(at + crate::decide::SUCCESSOR_PATIENCE);
+            let due = Some(at + crate::decide::SUCCESSOR_PATIENCE).filter(|due| *due > last);
+            wake = due.map_or(wake, |due| wake.min(due));
         }
         if let Some(seconds) = self.seconds_to_next_schedule(now) {
             wake = wake.min(now.mono + Duration::from_secs_f64(seconds.max(0.0)));
@@ -43,9 +44,10 @@ impl Agent {
         let loop_wait = self.setup.settings.loop_wait;
         let moving = match &self.because {
             None => Duration::from_millis(100),
-            Some(Reason::NotHealthiest { because: crate::Unfit::BehindPublishedPosition { .. }, .. }) => {
-                Duration::from_millis(50)
-            }
+            Some(
+                Reason::WaitingForSuccessorsWal { .. }
+                | Reason::NotHealthiest { because: crate::Unfit::BehindPublishedPosition { .. }, .. },
+            ) => Duration::from_millis(50),
             Some(Reason::StillStarting { .. } | Reason::PromotionUnderWay | Reason::RecoveryAfterBootstrap) => {
                 Duration::from_millis(200)
             }
@@ -60,6 +62,7 @@ impl Agent {
                 | Reason::StartTimedOutButAlone
                 | Reason::DivergenceUnclear { .. },
             ) => Duration::from_secs(1),
+            Some(_) if self.memory.rewind.is_open() => Duration::from_secs(1),
             Some(_) => loop_wait,
         };
         moving.min(loop_wait)

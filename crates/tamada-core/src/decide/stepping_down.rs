@@ -4,14 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{Cluster, Role};
+use tamada_model::{Cluster, FailoverKind, Role};
 
 use crate::decision::{Chore, Decision, Reason, Step, Verdict};
 use crate::memory::{Mark, StepDown, StepDownMode};
+use crate::switchover::{Possible, Wanted, possible};
 use crate::view::View;
+
+use super::busy::{Renewal, renew};
 
 /// How long we wait for a successor after giving the key away (15.6).
 pub const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a standby may take to show that it has the last of our WAL. Writes wait meanwhile.
+const WAL_PATIENCE: Duration = Duration::from_secs(2);
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, step_down: &StepDown) -> Step {
     if step_down.stopped.is_none() || view.is_running() {
@@ -19,14 +24,55 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, step_down: &StepDown) -> 
     }
     let holds = view.has_lock() && view.memory.lease.is_some() && step_down.released_at.is_none();
     if holds && step_down.mode.releases_key() {
-        let last = step_down.stopped.flatten().map(|position| position.publish);
-        return Decision::new(Verdict::Release(last), Reason::ReleasingKey).chore(Chore::SetRole(Role::Demoted)).into();
+        return hand_over(view, cluster, step_down);
     }
     let waits =
         step_down.released_at.is_some_and(|at| view.now.mono.since(at) < SUCCESSOR_PATIENCE && cluster.is_unlocked());
     if waits {
         return Decision::stay(Reason::WaitingForSuccessor).into();
     }
+    end()
+}
+
+/// The key is given to a successor that has everything we acknowledged. PostgreSQL itself waits for connected standbys
+/// before it exits, so this normally costs one question. If nobody proves to have our last position, a switchover that
+/// was asked for is not worth losing commits: we lead on (the original gives the key away all the same, 15.10).
+fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
+    match renew(view) {
+        Some(Renewal::Ask(step)) => return step,
+        Some(Renewal::Unclear(because)) => return Decision::stay(Reason::StoreDark { because }).into(),
+        Some(Renewal::Lost) => return end(),
+        None => {}
+    }
+    let position = step_down.stopped.flatten();
+    let release = |notes| {
+        let last = position.map(|position| position.publish);
+        let decision = Decision::new(Verdict::Release(last), Reason::ReleasingKey);
+        decision.chore(Chore::SetRole(Role::Demoted)).notes(notes).into()
+    };
+    let (Some(position), StepDownMode::Graceful) = (position, step_down.mode) else {
+        return release(Vec::new());
+    };
+    let candidate = cluster.failover.as_ref().and_then(|request| request.value.candidate.as_ref());
+    let wanted = Wanted { candidate, must_have: Some(position.checkpoint), kind: FailoverKind::Switchover };
+    match possible(view, cluster, wanted) {
+        Possible::Ask(fact) => Step::ask(fact),
+        Possible::Yes(notes) => release(notes),
+        Possible::No(notes) if step_down.successor_until.is_none_or(|until| view.now.mono < until) => {
+            Decision::stay(Reason::WaitingForSuccessorsWal { needed: position.checkpoint })
+                .mark(Mark::AwaitSuccessor(WAL_PATIENCE))
+                .notes(notes)
+                .into()
+        }
+        Possible::No(notes) => {
+            let decision = Decision::stay(Reason::SwitchoverAbandoned { needed: position.checkpoint });
+            let request = cluster.failover.as_ref().map(|request| Chore::ClearFailover(request.stamp.clone()));
+            decision.chores(request).mark(Mark::SteppedDown).notes(notes).into()
+        }
+    }
+}
+
+fn end() -> Step {
     Decision::stay(Reason::SteppedDown)
         .chore(Chore::SetRole(Role::Demoted))
         .mark(Mark::SuspectDivergence)
