@@ -36,7 +36,10 @@ pub struct RemoteMember {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CloneSource {
     /// `leader`: for the text only ("from leader 'x'" or "from replica 'x'").
-    Member { member: UpstreamMember, is_leader: bool },
+    Member {
+        member: UpstreamMember,
+        is_leader: bool,
+    },
     Remote(RemoteMember),
     /// A method that needs no running member.
     WithoutLeader,

@@ -344,7 +344,10 @@ mod tests {
     #[test]
     fn false_booleans_are_published_only_beside_their_priority() {
         let published = tags(json!({"nofailover": false, "failover_priority": "1", "clonefrom": false, "dc": "x"}));
-        assert_eq!(Value::Object(published.published()), json!({"nofailover": false, "failover_priority": "1", "dc": "x"}));
+        assert_eq!(
+            Value::Object(published.published()),
+            json!({"nofailover": false, "failover_priority": "1", "dc": "x"})
+        );
     }
 
     #[test]

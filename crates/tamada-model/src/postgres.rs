@@ -131,7 +131,9 @@ pub enum Answers {
     /// Alive but rejects connections: starting up, or shutting down.
     Rejecting,
     /// Alive but did not answer in time, or the query failed.
-    Silent { because: String },
+    Silent {
+        because: String,
+    },
     Live(Box<Live>),
 }
 
@@ -176,7 +178,9 @@ impl Live {
     pub fn wal_position(&self) -> Lsn {
         match &self.standing {
             Standing::Primary { flushed, .. } => *flushed,
-            Standing::Standby(standby) => standby.received.unwrap_or_default().max(standby.replayed.unwrap_or_default()),
+            Standing::Standby(standby) => {
+                standby.received.unwrap_or_default().max(standby.replayed.unwrap_or_default())
+            }
         }
     }
 
@@ -265,7 +269,9 @@ pub struct Slot {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Divergence {
     /// Something could not be learnt; look again later. The text says what.
-    Undecided { because: String },
+    Undecided {
+        because: String,
+    },
     Compared(Box<Comparison>),
 }
 

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{
-    Cluster, Mono, PostgresFacts, Role, ScheduledRestart, State, SystemId, Tags, Wall,
-};
+use crate::{Cluster, Mono, PostgresFacts, Role, ScheduledRestart, State, SystemId, Tags, Wall};
 
 /// Published after every pass and read without asking anybody (rest-api.md 2).
 #[derive(Clone, PartialEq, Debug)]
