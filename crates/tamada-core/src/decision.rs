@@ -220,46 +220,105 @@ pub enum Reason {
     PromotingWithLock,
     LeaseDue,
     PromotionUnderWay,
-    RenewalRefused { was_primary: bool, paused: bool },
+    /// A standby that is to be promoted does not answer.
+    PostgresSilent {
+        because: String,
+    },
+    RenewalRefused {
+        was_primary: bool,
+        paused: bool,
+    },
     NotPrimaryWhilePaused,
     WaitingForOwnPromotion,
     PrePromoteRefused,
-    LeaseTooShortToPromote { left: Duration },
-    RequestedDemotion { kind: FailoverKind, to: Option<MemberName> },
+    LeaseTooShortToPromote {
+        left: Duration,
+    },
+    RequestedDemotion {
+        kind: FailoverKind,
+        to: Option<MemberName>,
+    },
     // following
-    Following { leader: MemberName },
+    Following {
+        leader: MemberName,
+    },
     PausedWithNobodyToFollow,
     PausedPrimaryWithoutLock,
-    PrimaryWithoutLock { leader: MemberName },
-    FollowingAfterLostRace { leader: Option<MemberName>, was_primary: bool },
-    Repointing { to: Upstream, restart: bool },
-    Diverged { from: MemberName },
+    PrimaryWithoutLock {
+        leader: MemberName,
+    },
+    FollowingAfterLostRace {
+        leader: Option<MemberName>,
+        was_primary: bool,
+    },
+    Repointing {
+        leader: MemberName,
+        to: Upstream,
+        restart: bool,
+    },
+    Diverged {
+        from: MemberName,
+    },
     DivergedBeyondRewind,
-    DivergenceUnclear { because: String },
-    WaitingForLeadersCheckpoint { leader: MemberName },
+    DivergenceUnclear {
+        leader: MemberName,
+        because: String,
+    },
+    /// A pg_rewind began here and never ended.
+    RewindCutShort {
+        leader: Option<MemberName>,
+        failed: bool,
+    },
+    WaitingForLeadersCheckpoint {
+        leader: MemberName,
+    },
     // leaderless
     LockIsFree,
-    NotAllowedToPromote { was_primary: bool },
-    NotHealthiest { was_primary: bool, because: Unfit },
-    RaceBackoff { seconds: u64 },
-    LostRace,
+    NotAllowedToPromote {
+        was_primary: bool,
+    },
+    NotHealthiest {
+        was_primary: bool,
+        because: Unfit,
+    },
+    RaceBackoff {
+        seconds: u64,
+    },
     // store
-    StoreDark { because: String },
-    StoreDarkAndLeading { because: String, patience: Duration },
-    StoreDarkForTooLong { because: String },
+    StoreDark {
+        because: String,
+    },
+    StoreDarkAndLeading {
+        because: String,
+        patience: Duration,
+    },
+    StoreDarkForTooLong {
+        because: String,
+    },
     StoreDarkRestartingReadOnly,
     // no data, identity
     InitializeWon,
     InitializeLost,
-    CloneFrom { source: String, is_leader: bool },
+    CloneFrom {
+        source: String,
+        is_leader: bool,
+    },
     CloneWithoutLeader,
-    WaitingForLeaderToBootstrap { standby_cluster: bool, underway: bool },
+    WaitingForLeaderToBootstrap {
+        standby_cluster: bool,
+        missing: Missing,
+    },
     EmptyDataWhileLeader,
     UnreadableDataWhileLeader,
-    DataUnreadable { because: String },
+    DataUnreadable {
+        because: String,
+    },
     EmptyDataWhilePaused,
     InvalidSystemId,
-    ForeignSystemId { theirs: SystemId, ours: SystemId },
+    ForeignSystemId {
+        theirs: SystemId,
+        ours: SystemId,
+    },
     ForeignSystemIdWhilePausedLeader,
     ReplicaInUninitializedCluster,
     ClaimingInitialize,
@@ -274,30 +333,57 @@ pub enum Reason {
     StartingAsSecondary,
     StartingReadOnlyWithLock,
     CrashRecovery,
-    StartFailed { had_lock: bool },
-    NotRunningWhilePaused { had_lock: bool },
+    StartFailed {
+        had_lock: bool,
+    },
+    NotRunningWhilePaused {
+        had_lock: bool,
+    },
     // busy and starting
-    ActionInProgress { action: String },
-    LockRenewedDuring { action: String },
+    ActionInProgress {
+        action: String,
+    },
+    LockRenewedDuring {
+        action: String,
+    },
     LostLeaderBeforePromote,
-    LostLockDuring { action: String },
+    LostLockDuring {
+        action: String,
+    },
     CrashRecoveryTooLong,
-    StillStarting { seconds_left: u64 },
+    StillStarting {
+        seconds_left: u64,
+    },
     StartTimedOutButAlone,
     StartTimedOut,
     LostLockWhileStarting,
     // stepping down
-    Stopping { mode: StepDownMode },
+    Stopping {
+        mode: StepDownMode,
+    },
     ReleasingKey,
     WaitingForSuccessor,
-    WaitingForSuccessorsWal { needed: Lsn },
-    SwitchoverAbandoned { needed: Lsn },
+    WaitingForSuccessorsWal {
+        needed: Lsn,
+    },
+    SwitchoverAbandoned {
+        needed: Lsn,
+    },
     SteppedDown,
     Leaving,
     LeavingPaused,
     RestartInitiated,
-    // operators
-    Reinitializing,
+}
+
+/// What an empty member waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    Leader,
+    /// The leader's address.
+    Address,
+    EndOfBootstrap,
+    /// There is none yet, and we may not make one.
+    Cluster,
 }
 
 /// Why this member is not the one to lead (12.5 and following), with the numbers compared.

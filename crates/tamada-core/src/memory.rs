@@ -181,8 +181,6 @@ pub enum Mark {
     /// Something happened that may have taken us off the leader's history (23.2).
     SuspectDivergence,
     Rewind(Rewind),
-    BootstrapBegun,
-    BootstrapEnded,
     SteppingDown(StepDownMode),
     AwaitSuccessor(Duration),
     SteppedDown,
@@ -212,11 +210,14 @@ impl Memory {
                 }
             }
             Mark::Rewind(rewind) => self.rewind = *rewind,
-            Mark::BootstrapBegun => self.bootstrap = Some(Bootstrap::Creating),
-            Mark::BootstrapEnded => self.bootstrap = None,
             Mark::SteppingDown(mode) => {
-                self.step_down =
-                    Some(StepDown { mode: *mode, released_at: None, successor_until: None, stopped: None });
+                self.step_down = Some(StepDown {
+                    mode: *mode,
+                    released_at: None,
+                    successor_until: None,
+                    stopped: None,
+                    failed: false,
+                });
                 self.crashed = false;
                 self.won_race = false;
             }

@@ -3,7 +3,7 @@
 
 use tamada_model::FailoverKind;
 
-use crate::decision::{Reason, Unfit};
+use crate::decision::{Missing, Reason, Unfit};
 
 /// The pass's sentence; `None` for steps within a pass that the original does not speak of.
 pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
@@ -14,9 +14,8 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::AcquiredAsPrimary => "acquired session lock as a leader".into(),
         Reason::PromotingAfterRace => "promoted self to leader by acquiring session lock".into(),
         Reason::PromotingWithLock => "promoted self to leader because I had the session lock".into(),
-        Reason::LeaseDue | Reason::LockIsFree | Reason::LostRace | Reason::SteppedDown | Reason::ReleasingKey => {
-            return None;
-        }
+        Reason::LeaseDue | Reason::LockIsFree | Reason::SteppedDown | Reason::ReleasingKey => return None,
+        Reason::PostgresSilent { .. } => "Error communicating with PostgreSQL. Will try again later".into(),
         Reason::RenewalRefused { paused: true, was_primary: true } => {
             "continue to run as primary after failing to update leader lock in DCS".into()
         }
@@ -41,18 +40,14 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::FollowingAfterLostRace { was_primary: true, .. } => {
             "demoted self after trying and failing to obtain lock".into()
         }
-        Reason::Repointing { to, .. } => match to {
-            tamada_model::Upstream::Member(member) => {
-                format!("no action. I am ({me}), a secondary, and following a leader ({})", member.name)
-            }
-            tamada_model::Upstream::Nobody | tamada_model::Upstream::Remote(_) => format!("no action. I am ({me})"),
-        },
-        Reason::Diverged { from } => format!("running pg_rewind from {from}"),
-        Reason::DivergedBeyondRewind => "reinitializing due to diverged timelines".into(),
-        Reason::DivergenceUnclear { .. } => format!("no action. I am ({me})"),
-        Reason::WaitingForLeadersCheckpoint { leader } => {
+        Reason::Repointing { leader, .. } | Reason::DivergenceUnclear { leader, .. } => {
             format!("no action. I am ({me}), a secondary, and following a leader ({leader})")
         }
+        Reason::RewindCutShort { .. } => "waiting for a rewind or a new copy".into(),
+        Reason::Diverged { from } | Reason::WaitingForLeadersCheckpoint { leader: from } => {
+            format!("running pg_rewind from {from}")
+        }
+        Reason::DivergedBeyondRewind => "reinitializing due to diverged timelines".into(),
         Reason::NotAllowedToPromote { was_primary: false } => {
             "following a different leader because I am not allowed to promote".into()
         }
@@ -136,7 +131,6 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::Leaving => "shutting down".into(),
         Reason::LeavingPaused => "Leader key is not deleted and Postgresql is not stopped due paused state".into(),
         Reason::RestartInitiated => "restart initiated".into(),
-        Reason::Reinitializing => "reinitialize in progress".into(),
     };
     Some(text)
 }
@@ -160,14 +154,7 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::StoreDarkForTooLong { because } => format!(
             "the store has not answered ({because}) and the lease is about to end; stopping before anybody else may lead"
         ),
-        Reason::WaitingForLeaderToBootstrap { underway: true, .. } => "another member is making the cluster (key \
-             `initialize` is empty); we clone from it when it leads. If no member is doing so, remove the key"
-            .into(),
-        Reason::WaitingForLeaderToBootstrap { underway: false, .. } => {
-            "the cluster exists but has no leader, and this \
-             member has no data: it clones as soon as a member leads"
-                .into()
-        }
+        Reason::WaitingForLeaderToBootstrap { missing, .. } => self::missing(*missing).into(),
         Reason::InvalidSystemId => "pg_control could not be read; reinitialize this member to get a new copy".into(),
         Reason::ForeignSystemId { theirs, ours } => format!(
             "the cluster's system identifier is {theirs}, this data directory's is {ours}: it belongs to another \
@@ -177,8 +164,20 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::RaceBackoff { seconds } => {
             format!("primary_race_backoff: WAL still arrives from the old primary; racing in {seconds} s")
         }
-        Reason::DivergenceUnclear { because } => {
+        Reason::DivergenceUnclear { because, .. } => {
             format!("cannot tell whether our data left the leader's history ({because}); looking again")
+        }
+        Reason::PostgresSilent { because } => {
+            format!("PostgreSQL does not answer ({because}); it is promoted as soon as it does")
+        }
+        Reason::RewindCutShort { failed: true, .. } => {
+            "a pg_rewind failed half way, the files may be a mixture: reinitialize this member".into()
+        }
+        Reason::RewindCutShort { leader: Some(leader), .. } => {
+            format!("a pg_rewind was cut short; rewinding again as soon as {leader} can be rewound from")
+        }
+        Reason::RewindCutShort { leader: None, .. } => {
+            "a pg_rewind was cut short; rewinding again as soon as another member leads".into()
         }
         Reason::WaitingForLeadersCheckpoint { leader } => {
             format!(
@@ -212,6 +211,23 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::Diverged { from } => format!("our WAL went on after {from} left our timeline; rewinding to the fork"),
         Reason::BootstrapFailed => "the new cluster could not be made; its data was moved aside to *.failed".into(),
         other => sentence(other, "this member").unwrap_or_else(|| format!("{other:?}")),
+    }
+}
+
+fn missing(what: Missing) -> &'static str {
+    match what {
+        Missing::EndOfBootstrap => {
+            "another member is making the cluster (key `initialize` is empty); we clone from it when it leads. If no \
+             member is doing so, remove the key"
+        }
+        Missing::Leader => {
+            "the cluster exists but has no leader, and this member has no data: it clones as soon as a member leads"
+        }
+        Missing::Address => "the leader has not told its address yet; this member clones as soon as it has",
+        Missing::Cluster => {
+            "there is no cluster yet, and this member may not make one (nofailover, or no bootstrap section): it clones \
+             as soon as another has"
+        }
     }
 }
 

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use tamada_model::{
-    CheckpointFirst, Document, FailoverRequest, HistoryEntry, Job, Lsn, Role, Stamp, Status, Stop, StopMode,
-    SynchronousMode, SystemId, Upstream,
+    CheckpointFirst, Document, FailoverRequest, HistoryEntry, Initialize, Job, Lsn, Role, Stamp, Status, Stop,
+    StopMode, SynchronousMode, SystemId, Upstream,
 };
 
+use crate::decide::rewind_allowed;
 use crate::decision::{Chore, Decision, Leave, Note, Reason, Verdict};
 use crate::memory::{Mark, StepDownMode};
 use crate::phrase;
@@ -102,13 +103,11 @@ pub fn plan(decision: &Decision, view: &View<'_>) -> Plan {
         then: then(decision),
     };
     match &decision.verdict {
-        Verdict::StepDown(mode) | Verdict::CancelAndStepDown(mode) => {
-            plan.marks.push(Mark::SuspectDivergence);
-            plan.marks.push(Mark::SteppingDown(*mode));
-            plan.notes.push(Note::info(format!("Demoting self ({})", mode.text())));
-        }
-        Verdict::Run(Job::CrashRecovery)
-        | Verdict::Stay
+        Verdict::StepDown(mode) => step_down(&mut plan, *mode),
+        // Said again in every pass until the job has ended.
+        Verdict::CancelAndStepDown(mode) if stepping_down(view) == Some(*mode) => {}
+        Verdict::CancelAndStepDown(mode) => step_down(&mut plan, *mode),
+        Verdict::Stay
         | Verdict::Renew
         | Verdict::Acquire
         | Verdict::Promote(_)
@@ -121,20 +120,34 @@ pub fn plan(decision: &Decision, view: &View<'_>) -> Plan {
         | Verdict::Repoint { .. }
         | Verdict::Leave(_) => {}
     }
+    // 23.2: nothing is suspected that could not be acted on.
+    plan.marks.retain(|mark| *mark != Mark::SuspectDivergence || rewind_allowed(view));
     plan
 }
 
+fn stepping_down(view: &View<'_>) -> Option<StepDownMode> {
+    view.memory.step_down.as_ref().map(|step_down| step_down.mode)
+}
+
+fn step_down(plan: &mut Plan, mode: StepDownMode) {
+    plan.marks.push(Mark::SuspectDivergence);
+    plan.marks.push(Mark::SteppingDown(mode));
+    if mode != StepDownMode::Shutdown {
+        plan.notes.push(Note::info(format!("Demoting self ({})", mode.text())));
+    }
+}
+
 fn then(decision: &Decision) -> Then {
-    let settled = decision.marks.contains(&Mark::Rewind(crate::memory::Rewind::NotNeeded));
     match &decision.verdict {
         Verdict::Renew => Then::DecideAgain,
         Verdict::Acquire
         | Verdict::Release(_)
         | Verdict::FinishBootstrap(_)
-        | Verdict::ClaimInitialize { .. }
-        | Verdict::Repoint { .. } => Then::LookAgain,
-        Verdict::Stay if settled || ends_step_down(&decision.because) => Then::LookAgain,
+        | Verdict::ClaimInitialize { .. } => Then::LookAgain,
+        Verdict::Stay if ends_a_stage(&decision.because) => Then::LookAgain,
         Verdict::Stay
+        // Whether the reload took is seen in the next pass; at once, a reload that does not take would never let us rest.
+        | Verdict::Repoint { .. }
         | Verdict::Promote(_)
         | Verdict::StepDown(_)
         | Verdict::BeginBootstrap
@@ -145,8 +158,18 @@ fn then(decision: &Decision) -> Then {
     }
 }
 
-fn ends_step_down(because: &Reason) -> bool {
-    matches!(because, Reason::SteppedDown | Reason::SwitchoverAbandoned { .. })
+/// Nothing was done but to find that something is over; what comes next is decided in a pass of its own.
+fn ends_a_stage(because: &Reason) -> bool {
+    matches!(because, Reason::SteppedDown | Reason::SwitchoverAbandoned { .. } | Reason::ForeignSystemId { .. })
+}
+
+/// The key that our unfinished bootstrap created, or has just filled in.
+fn initialize_is_ours(view: &View<'_>) -> bool {
+    view.cluster().is_some_and(|cluster| match &cluster.initialize {
+        Initialize::Underway => true,
+        Initialize::Done(id) => Some(*id) == view.system_id(),
+        Initialize::Absent | Initialize::Invalid(_) => false,
+    })
 }
 
 fn acts(verdict: &Verdict, view: &View<'_>) -> Vec<Act> {
@@ -165,7 +188,8 @@ fn acts(verdict: &Verdict, view: &View<'_>) -> Vec<Act> {
         Verdict::BeginBootstrap => vec![Act::Dcs(DcsWrite::BeginBootstrap), Act::Start(Job::Bootstrap)],
         Verdict::FinishBootstrap(id) => finish_bootstrap(view, *id),
         Verdict::AbandonBootstrap => {
-            vec![Act::Dcs(DcsWrite::DeleteInitialize), Act::Start(Job::AbandonBootstrap)]
+            let key = initialize_is_ours(view).then_some(Act::Dcs(DcsWrite::DeleteInitialize));
+            key.into_iter().chain([Act::Start(Job::AbandonBootstrap)]).collect()
         }
         Verdict::ClaimInitialize { id, over_existing } => {
             vec![Act::Dcs(DcsWrite::SetInitialize { id: *id, over_existing: *over_existing })]
@@ -205,8 +229,9 @@ fn acquire(view: &View<'_>) -> Vec<Act> {
 }
 
 fn finish_bootstrap(view: &View<'_>, id: SystemId) -> Vec<Act> {
+    let over_existing = view.cluster().is_none_or(|cluster| cluster.initialize != Initialize::Absent);
     vec![
-        Act::Dcs(DcsWrite::SetInitialize { id, over_existing: true }),
+        Act::Dcs(DcsWrite::SetInitialize { id, over_existing }),
         Act::Dcs(DcsWrite::SetConfig(view.dynamic.clone())),
         Act::Dcs(DcsWrite::Take),
         Act::Command(Command::SetRole(Role::Primary)),

@@ -41,7 +41,6 @@ pub enum Situation<'v> {
     },
     /// The data's identity is unknown, or another cluster's.
     Stranger {
-        cluster: &'v Arc<Cluster>,
         identity: Identity,
     },
     /// PostgreSQL does not run.
@@ -109,8 +108,8 @@ fn at_rest<'v>(view: &View<'v>, cluster: &'v Arc<Cluster>) -> Situation<'v> {
         DataDir::Unreadable(because) => return Situation::NoData { cluster, unreadable: Some(because) },
         DataDir::Present(present) => present,
     };
-    if let Some(identity) = identity(present, cluster) {
-        return Situation::Stranger { cluster, identity };
+    if let Some(identity) = identity(view, present, cluster) {
+        return Situation::Stranger { identity };
     }
     if !view.is_running() {
         return Situation::Down { cluster, present };
@@ -135,8 +134,11 @@ fn work<'v>(view: &View<'v>) -> Option<Work<'v>> {
     }
 }
 
-fn identity(present: &Present, cluster: &Cluster) -> Option<Identity> {
+/// An identifier that could not be read keeps PostgreSQL from being started. One that runs is led and followed by its
+/// lock all the same: left to itself, it might go on as a primary beside another.
+fn identity(view: &View<'_>, present: &Present, cluster: &Cluster) -> Option<Identity> {
     match (present.system_id, cluster.initialize.system_id()) {
+        (None, _) if view.is_running() => None,
         (None, _) => Some(Identity::Unknown),
         (Some(ours), Some(theirs)) if ours != theirs => Some(Identity::Foreign { theirs, ours }),
         (Some(_), _) => None,

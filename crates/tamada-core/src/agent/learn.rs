@@ -7,7 +7,7 @@ use tamada_model::{Cluster, Job, JobEnd, Mono, Now, PostgresFacts};
 use super::{Agent, Effect};
 use crate::decision::{Leave, Note, Reason};
 use crate::lease::HeldLease;
-use crate::memory::{Bootstrap, Rewind};
+use crate::memory::{Bootstrap, Rewind, StepDownMode};
 use crate::plan::{DcsWrite, WriteOutcome};
 use crate::view::Seen;
 use crate::{phrase, slots};
@@ -21,7 +21,6 @@ impl Agent {
         }
         if !cluster.is_unlocked() {
             self.memory.race_opened = None;
-            self.memory.yielding_until = None;
         }
         if !cluster.is_unlocked() || self.memory.cluster_with_leader.is_none() {
             self.memory.cluster_with_leader = Some(cluster.clone());
@@ -46,6 +45,7 @@ impl Agent {
                 self.memory.starting_since = None;
                 self.memory.start_timeout = None;
                 self.memory.crash_recovery_tried = false;
+                self.memory.comes_back = false;
                 if self.memory.rewind == Rewind::Done {
                     self.memory.rewind = Rewind::Unsuspected;
                 }
@@ -184,9 +184,7 @@ impl Agent {
             Job::Stop(_) => {
                 if let (Some(step_down), JobEnd::Stopped(position)) = (&mut self.memory.step_down, end) {
                     step_down.stopped = Some(*position);
-                    if step_down.mode == crate::memory::StepDownMode::Offline {
-                        self.memory.restart_in_the_dark = true;
-                    }
+                    self.memory.comes_back = step_down.mode != StepDownMode::Shutdown;
                 }
             }
             Job::Promote { .. } => self.memory.pre_promote_refused = *end == JobEnd::PrePromoteRefused,

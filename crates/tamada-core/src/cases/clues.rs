@@ -188,7 +188,7 @@ fn flags(words: &mut Words<'_>, memory: &mut Memory) -> bool {
     } else if words.eat("join aborted") {
         &mut memory.join_aborted
     } else if words.eat("stopped to step down") {
-        &mut memory.restart_in_the_dark
+        &mut memory.comes_back
     } else {
         return false;
     };

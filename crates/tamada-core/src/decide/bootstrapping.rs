@@ -9,7 +9,10 @@ use crate::decision::{Chore, Decision, Note, Reason, Step, Verdict};
 use crate::memory::Bootstrap;
 use crate::view::View;
 
-pub fn decide(view: &View<'_>, _cluster: &Arc<Cluster>, stage: Bootstrap) -> Step {
+pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, stage: Bootstrap) -> Step {
+    if overtaken(view, cluster) {
+        return abandon();
+    }
     match stage {
         Bootstrap::Failed => abandon(),
         Bootstrap::Creating | Bootstrap::Prepared if !view.is_running() => abandon(),
@@ -24,7 +27,14 @@ pub fn decide(view: &View<'_>, _cluster: &Arc<Cluster>, stage: Bootstrap) -> Ste
     }
 }
 
-fn abandon() -> Step {
+/// An operator removed our key, and another member made the cluster meanwhile. Ours holds nothing yet; theirs may.
+fn overtaken(view: &View<'_>, cluster: &Cluster) -> bool {
+    let another = cluster.initialize.system_id().filter(|id| Some(*id) != view.system_id());
+    let led = cluster.leader_name().filter(|leader| **leader != view.me.name);
+    another.is_some() || led.is_some()
+}
+
+pub fn abandon() -> Step {
     Decision::new(Verdict::AbandonBootstrap, Reason::BootstrapFailed)
         .note(Note::info("removing initialize key after failed attempt to bootstrap the cluster"))
         .into()

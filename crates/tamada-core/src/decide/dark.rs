@@ -16,7 +16,8 @@ pub fn decide(view: &View<'_>, because: &str, busy: Option<Work<'_>>) -> Step {
     if let Some(work) = busy {
         return busy_in_the_dark(view, because, work);
     }
-    if view.settings.pause {
+    // While our bootstrap is unfinished nobody else may lead, lease or not (7.5).
+    if view.settings.pause || view.memory.bootstrap.is_some() {
         return Decision::stay(dark).into();
     }
     if !view.is_running() {
@@ -70,13 +71,14 @@ fn busy_in_the_dark(view: &View<'_>, because: &str, work: Work<'_>) -> Step {
     Decision::stay(Reason::StoreDark { because: because.to_owned() }).into()
 }
 
-/// We stopped because the store was away; readers get their data back before it returns (15.1 offline).
+/// We stopped it to step down, and the store is away: readers get their data back before it returns (15.1 offline).
+/// While the lock may still be ours to give away, a step-down that gives it away waits for the store instead.
 fn down_in_the_dark(view: &View<'_>, dark: Reason) -> Step {
-    let can_start =
-        view.memory.restart_in_the_dark && view.present().is_some_and(|present| present.system_id.is_some());
-    if !can_start {
+    let can_start = view.memory.comes_back && view.present().is_some_and(|present| present.system_id.is_some());
+    let to_release = view.memory.step_down.as_ref().is_some_and(|step_down| step_down.mode.releases_key());
+    if !can_start || (to_release && view.memory.lease_runs(view.now.mono).is_some()) {
         return Decision::stay(dark).into();
     }
     let job = Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout: None };
-    Decision::run(job, Reason::StoreDarkRestartingReadOnly).mark(Mark::StartedInTheDark).mark(Mark::SteppedDown).into()
+    Decision::run(job, Reason::StoreDarkRestartingReadOnly).mark(Mark::SteppedDown).into()
 }

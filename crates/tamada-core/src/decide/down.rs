@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tamada_model::{Cluster, Control, FailoverKind, Job, PgMajor, Present, Role, Upstream};
+use tamada_model::{Cluster, Control, ControlState, FailoverKind, Job, PgMajor, Present, Role, Upstream};
 
 use crate::decision::{Chore, Decision, Note, Reason, Step, Verdict};
 use crate::memory::{Mark, Rewind, StepDownMode};
@@ -12,14 +12,21 @@ use crate::upstream;
 use crate::view::View;
 
 use super::busy::{Renewal, renew};
-use super::following::diverged;
+use super::following::{self, Doubt, diverged};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, present: &Present) -> Step {
     if view.settings.pause {
         return paused(view, cluster, present);
     }
-    if view.memory.recovering && !view.memory.rewind.is_open() {
-        return start_failed(view);
+    if view.memory.recovering {
+        if view.has_lock() || !view.memory.rewind.is_open() {
+            return start_failed(view);
+        }
+        // A rewind is about to change what a start would find: the outcome of the last one says nothing (5 step 10).
+        return forgetting_the_start(as_standby(view, cluster, present));
+    }
+    if let Some(step) = super::leaderless::unclaimed(view, cluster) {
+        return step;
     }
     if view.has_lock() {
         match renew(view) {
@@ -35,28 +42,38 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, present: &Present) -> Ste
     as_standby(view, cluster, present)
 }
 
-/// 18: a stopped PostgreSQL stays down, except after a switchover that needs a rewind.
+fn forgetting_the_start(step: Step) -> Step {
+    match step {
+        Step::Ask(facts) => Step::Ask(facts),
+        Step::Do(mut decision) => {
+            decision.marks.insert(0, Mark::OutcomeJudged);
+            decision.into()
+        }
+    }
+}
+
+/// 18: a stopped PostgreSQL stays down, except after a switchover: we stopped that one, and it is to follow (14.10).
 fn paused(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
     if view.has_lock() {
         return Decision::new(Verdict::Release(None), Reason::NotRunningWhilePaused { had_lock: true }).into();
     }
     let rewind = view.memory.rewind;
     let to_be_rewound = rewind == Rewind::Done || (rewind.is_open() && rewind_allowed(view));
-    if to_be_rewound { as_standby(view, cluster, present) } else { not_running() }
+    if to_be_rewound || view.memory.comes_back { as_standby(view, cluster, present) } else { not_running() }
 }
 
 fn not_running() -> Step {
     Decision::stay(Reason::NotRunningWhilePaused { had_lock: false }).into()
 }
 
-/// 8.12: what we started is not there.
+/// 8.12: what we started is not there. With the lock the judgement stands until the key is given back.
 fn start_failed(view: &View<'_>) -> Step {
     let had_lock = view.has_lock() && view.memory.lease.is_some();
     let because = Reason::StartFailed { had_lock };
     if !had_lock {
         return Decision::stay(because).mark(Mark::OutcomeJudged).into();
     }
-    let decision = Decision::new(Verdict::Release(None), because).mark(Mark::OutcomeJudged);
+    let decision = Decision::new(Verdict::Release(None), because);
     match view.role() {
         Role::Primary | Role::StandbyLeader => {
             decision.chore(Chore::SetRole(Role::Demoted)).chore(Chore::FireRoleChange(Role::Demoted)).into()
@@ -100,60 +117,68 @@ fn with_lock(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
 
 /// 8.4: the same instance, crashed under our eyes, nothing in between.
 fn may_restart_as_primary(view: &View<'_>, present: &Present) -> bool {
-    let state_fits = present.control.as_ref().is_some_and(|control| {
-        control.state.is_dirty_primary() || control.state == tamada_model::ControlState::ShutDown
-    });
+    let state_fits = present
+        .control
+        .as_ref()
+        .is_some_and(|control| control.state.is_dirty_primary() || control.state == ControlState::ShutDown);
     state_fits && view.memory.crashed && view.role() == Role::Primary && !present.recovery_configured
 }
 
 /// 8.9: not ours to lead. First find out whether the data fits, then start following.
 fn as_standby(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
     if view.has_unfinished_rewind() {
-        return diverged(view, cluster).unwrap_or_else(|| waiting_for_rewind_source(view, cluster));
+        return cut_short(view, cluster);
     }
     if let Some(step) = crash_recovery(view, cluster, present) {
         return step;
     }
-    let suspected = !view.memory.rewind.was_run() && view.memory.rewind == Rewind::Unsuspected;
-    if suspected && rewind_allowed(view) && upstream::leader(view, cluster).is_some() {
-        return super::following::suspect(view, cluster).unwrap_or_else(|| start(view, cluster, present));
-    }
-    match super::following::divergence(view, cluster) {
-        Some(step) => step,
-        None => start(view, cluster, present),
+    let start = start(view, cluster, present);
+    match (view.memory.rewind, following::doubt(view, cluster)) {
+        (Rewind::Done, _) | (_, Doubt::None) => start.into(),
+        (_, Doubt::Settled(notes)) => start.mark(Mark::Rewind(Rewind::NotNeeded)).notes(notes).into(),
+        // 23.5: it runs as a standby meanwhile; PostgreSQL itself refuses WAL that does not fit.
+        (_, Doubt::Open(_)) => start.mark(Mark::SuspectDivergence).into(),
+        (_, Doubt::Decided(step)) => step,
     }
 }
 
-fn waiting_for_rewind_source(view: &View<'_>, cluster: &Cluster) -> Step {
-    let because = match cluster.leader_name() {
-        Some(leader) if *leader != view.me.name => format!("a pg_rewind was cut short; waiting for {leader}"),
-        Some(_) | None => "a pg_rewind was cut short; waiting for a leader to rewind or clone from".to_owned(),
-    };
-    Decision::stay(Reason::DivergenceUnclear { because }).into()
+/// A mixture of files is never started: rewound again, or copied anew where the operator allows it.
+fn cut_short(view: &View<'_>, cluster: &Cluster) -> Step {
+    let failed = view.memory.rewind == Rewind::Failed;
+    let step = if failed { following::removal_after_failure(view, cluster) } else { diverged(view, cluster) };
+    let leader = cluster.leader_name().filter(|leader| **leader != view.me.name).cloned();
+    step.unwrap_or_else(|| Decision::stay(Reason::RewindCutShort { leader, failed }).into())
 }
 
-fn start(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
+fn start(view: &View<'_>, cluster: &Cluster, present: &Present) -> Decision {
     let job = Job::StartStandby { upstream: upstream::wanted(view, cluster), role: Role::Replica, timeout: None };
-    Decision::run(job, Reason::StartingAsSecondary).mark(Mark::Recovering).notes(control_note(present)).into()
+    Decision::run(job, Reason::StartingAsSecondary).mark(Mark::Recovering).notes(control_note(present))
 }
 
 /// 8.6: a primary that did not end cleanly is brought to a clean end in single-user mode, once per episode, where that
 /// is the precondition of a rewind, or nobody leads.
 fn crash_recovery(view: &View<'_>, cluster: &Cluster, present: &Present) -> Option<Step> {
     let dirty = present.control.as_ref().is_some_and(|control| control.state.is_dirty_primary());
-    if !dirty || view.memory.crash_recovery_tried {
+    let useful = cluster.is_unlocked() || view.postgres().can_rewind;
+    (dirty && useful).then(|| single_user(view, present)).flatten()
+}
+
+/// 23.3: so does pg_rewind want a standby that crashed.
+pub fn crash_recovery_before_rewind(view: &View<'_>) -> Option<Step> {
+    let present = view.present().filter(|present| !view.is_running() && !present.unfinished_rewind)?;
+    let dirty = present.control.as_ref().is_some_and(|control| control.state == ControlState::InArchiveRecovery);
+    dirty.then(|| single_user(view, present)).flatten()
+}
+
+fn single_user(view: &View<'_>, present: &Present) -> Option<Step> {
+    if view.memory.crash_recovery_tried {
         return None;
     }
     if present.backup_label && present.major >= Some(PgMajor::of(15)) {
         return None;
     }
-    let useful = cluster.is_unlocked() || view.postgres().can_rewind;
-    useful.then(|| {
-        Decision::run(Job::CrashRecovery, Reason::CrashRecovery)
-            .mark(Mark::CrashRecoveryTried)
-            .notes(control_note(present))
-            .into()
-    })
+    let decision = Decision::run(Job::CrashRecovery, Reason::CrashRecovery).mark(Mark::CrashRecoveryTried);
+    Some(decision.notes(control_note(present)).into())
 }
 
 /// 23.1: rewinding, or removing the data instead, is allowed and possible.

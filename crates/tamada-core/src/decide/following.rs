@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use tamada_model::{
-    Answers, CloneSource, Cluster, Divergence, Job, PgMajor, RecoveryMatch, Role, Timeline, Upstream, UpstreamMember,
+    Answers, CloneSource, Cluster, Divergence, Job, MemberName, PgMajor, RecoveryMatch, Role, Timeline, Upstream,
+    UpstreamMember,
 };
 
 use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
@@ -14,7 +15,7 @@ use crate::restart::{Planned, planned};
 use crate::view::View;
 use crate::{slots, upstream};
 
-use super::down::rewind_allowed;
+use super::down::{crash_recovery_before_rewind, rewind_allowed};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     let Some(leader) = cluster.leader_name() else {
@@ -26,19 +27,36 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     if let Some(step) = restart(view) {
         return step;
     }
-    if in_doubt(view, cluster)
-        && let Some(step) = suspect(view, cluster)
-    {
-        return step;
+    let doubt = if in_doubt(view, cluster) { doubt(view, cluster) } else { Doubt::None };
+    let following = Reason::Following { leader: leader.clone() };
+    match doubt {
+        Doubt::None => follow(view, cluster, leader, following),
+        Doubt::Settled(notes) => {
+            with(follow(view, cluster, leader, following), Mark::Rewind(Rewind::NotNeeded), notes.into())
+        }
+        // Look again in a later pass; following meanwhile does no harm, PostgreSQL refuses what does not fit.
+        Doubt::Open(because) => {
+            let unclear = Reason::DivergenceUnclear { leader: leader.clone(), because };
+            with(follow(view, cluster, leader, unclear), Mark::SuspectDivergence, Vec::new())
+        }
+        Doubt::Decided(step) => step,
     }
-    if let Some(step) = divergence(view, cluster) {
-        return step;
-    }
-    follow(view, cluster, Reason::Following { leader: leader.clone() })
 }
 
-/// 11.3, 11.4
-fn primary_without_lock(view: &View<'_>, leader: &tamada_model::MemberName) -> Step {
+/// Adds what was found out to what is done next; first, because a new upstream raises the doubt again.
+fn with(step: Step, mark: Mark, notes: Vec<Note>) -> Step {
+    match step {
+        Step::Ask(facts) => Step::Ask(facts),
+        Step::Do(mut decision) => {
+            decision.marks.insert(0, mark);
+            decision.notes(notes).into()
+        }
+    }
+}
+
+/// 11.3, 11.4. In pause the original rewinds such a primary if a rewind is found necessary; we leave it running: in pause
+/// what an operator left running is not taken from him.
+fn primary_without_lock(view: &View<'_>, leader: &MemberName) -> Step {
     if view.settings.pause {
         let decision = Decision::stay(Reason::PausedPrimaryWithoutLock);
         return match view.role() {
@@ -71,14 +89,17 @@ fn restart(view: &View<'_>) -> Option<Step> {
     }
 }
 
-/// 11.10 and 23.2: our timeline is behind the leader's, or this instance was just adopted.
+/// 11.10 and 23.2: a doubt is open, our timeline is behind the leader's, or this instance was just adopted.
 fn in_doubt(view: &View<'_>, cluster: &Cluster) -> bool {
-    if view.memory.rewind != Rewind::Unsuspected && view.memory.rewind != Rewind::NotNeeded {
-        return false;
+    let rewind = view.memory.rewind;
+    match rewind {
+        Rewind::Suspected | Rewind::Needed | Rewind::Failed => return true,
+        Rewind::Done => return false,
+        Rewind::Unsuspected | Rewind::NotNeeded => {}
     }
     let leaders = cluster.leader_member().and_then(|leader| leader.timeline);
     let behind = matches_both(view.timeline(), leaders).is_some_and(|(mine, leaders)| mine < leaders);
-    let adopted = !view.postgres().callback_called && view.memory.rewind == Rewind::Unsuspected;
+    let adopted = !view.postgres().callback_called && rewind == Rewind::Unsuspected;
     (behind && !is_receiving(view, leaders)) || adopted
 }
 
@@ -92,22 +113,25 @@ fn is_receiving(view: &View<'_>, leaders: Option<Timeline>) -> bool {
     receiver.is_some_and(|receiver| receiver.status == "streaming" && receiver.timeline == leaders)
 }
 
-/// Marks the doubt and looks into it in the same pass. `None`: nothing could be done about it anyway.
-pub fn suspect(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
-    if !rewind_allowed(view) {
-        return None;
-    }
-    investigate(view, cluster, rewind_source(view, cluster)?)
+/// What is known about our data having left the leader's history.
+pub enum Doubt {
+    None,
+    /// Found to fit.
+    Settled([Note; 2]),
+    /// Cannot be told now, and why.
+    Open(String),
+    /// To be asked, or acted on.
+    Decided(Step),
 }
 
-/// 23.3: acts on an open doubt. `None`: nothing is in the way of following.
-pub fn divergence(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
+/// 23.3
+pub fn doubt(view: &View<'_>, cluster: &Cluster) -> Doubt {
     match view.memory.rewind {
-        Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Done => None,
-        Rewind::Failed => removal_after_failure(view, cluster),
-        Rewind::Suspected if !rewind_allowed(view) => None,
-        Rewind::Suspected => investigate(view, cluster, rewind_source(view, cluster)?),
-        Rewind::Needed => diverged(view, cluster),
+        Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected if !rewind_allowed(view) => Doubt::None,
+        Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected => investigate(view, cluster),
+        Rewind::Done => Doubt::None,
+        Rewind::Failed => removal_after_failure(view, cluster).map_or(Doubt::None, Doubt::Decided),
+        Rewind::Needed => diverged(view, cluster).map_or(Doubt::None, Doubt::Decided),
     }
 }
 
@@ -117,42 +141,27 @@ fn rewind_source(view: &View<'_>, cluster: &Cluster) -> Option<UpstreamMember> {
     upstream::leader(view, cluster).filter(|_| is_primary)
 }
 
-fn investigate(view: &View<'_>, cluster: &Cluster, leader: UpstreamMember) -> Option<Step> {
+fn investigate(view: &View<'_>, cluster: &Cluster) -> Doubt {
+    let Some(leader) = rewind_source(view, cluster) else {
+        return Doubt::Open("no leader that calls itself primary".into());
+    };
     match &view.seen.asked.divergence {
-        None => Some(Step::ask(Fact::Divergence(Upstream::Member(leader)))),
-        Some(Divergence::Undecided { because }) if view.is_running() => {
-            // Look again in a later pass; following meanwhile does no harm, PostgreSQL refuses what does not fit.
-            let reason = Reason::DivergenceUnclear { because: because.clone() };
-            match follow(view, cluster, reason) {
-                Step::Ask(facts) => Some(Step::Ask(facts)),
-                Step::Do(decision) => Some(decision.mark(Mark::SuspectDivergence).into()),
-            }
-        }
-        Some(Divergence::Undecided { .. }) => None,
+        None => Doubt::Decided(Step::ask(Fact::Divergence(Upstream::Member(leader)))),
+        Some(Divergence::Undecided { because }) => Doubt::Open(because.clone()),
         Some(Divergence::Compared(facts)) => {
             let notes = [
                 Note::info(format!("Local timeline={} lsn={}", facts.local_timeline, facts.local_lsn)),
                 Note::info(format!("primary_timeline={}", facts.leader_timeline)),
             ];
             match judge(facts) {
-                Judgement::InLine => settle(view, cluster, notes),
-                Judgement::Diverged => diverged(view, cluster).map(|step| match step {
-                    Step::Ask(facts) => Step::Ask(facts),
-                    Step::Do(decision) => decision.mark(Mark::Rewind(Rewind::Needed)).notes(notes).into(),
-                }),
+                Judgement::InLine => Doubt::Settled(notes),
+                Judgement::Diverged => match diverged(view, cluster) {
+                    Some(step) => Doubt::Decided(with(step, Mark::Rewind(Rewind::Needed), notes.into())),
+                    None => Doubt::Open(format!("we have left the history of {}", leader.name)),
+                },
             }
         }
     }
-}
-
-/// Nothing is wrong: remember that, and go on in a pass of its own.
-fn settle(view: &View<'_>, _cluster: &Cluster, notes: [Note; 2]) -> Option<Step> {
-    let because = match &view.memory.last_leader {
-        Some(leader) => Reason::Following { leader: leader.clone() },
-        None => Reason::PausedWithNobodyToFollow,
-    };
-    let quiet = if view.is_running() { because } else { Reason::SteppedDown };
-    Some(Decision::stay(quiet).mark(Mark::Rewind(Rewind::NotNeeded)).notes(notes).into())
 }
 
 /// The data left the leader's history: rewind if that can be done, else copy anew if the operator allows it.
@@ -171,9 +180,12 @@ pub fn diverged(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
         let note = Note::info(format!("Waiting for checkpoint on {} before rewind", leader.name));
         return Some(Decision::stay(because).note(note).into());
     }
+    if let Some(step) = crash_recovery_before_rewind(view) {
+        return Some(step);
+    }
     let from = leader.name.clone();
     let job = Job::Rewind { from: Upstream::Member(leader), from_agent_can_be_trusted: modern };
-    Some(Decision::run(job, Reason::Diverged { from }).mark(Mark::Rewind(Rewind::Needed)).into())
+    Some(Decision::run(job, Reason::Diverged { from }).into())
 }
 
 fn copy_anew(view: &View<'_>, cluster: &Cluster, leader: UpstreamMember) -> Step {
@@ -184,7 +196,7 @@ fn copy_anew(view: &View<'_>, cluster: &Cluster, leader: UpstreamMember) -> Step
 }
 
 /// 23.8: a rewind failed although the leader was fine. With the operator's leave the data is removed and copied anew.
-fn removal_after_failure(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
+pub fn removal_after_failure(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
     let allowed = view.settings.remove_data_directory_on_rewind_failure
         || view.settings.remove_data_directory_on_diverged_timelines;
     let leader = rewind_source(view, cluster).filter(|_| allowed)?;
@@ -199,24 +211,25 @@ fn removal_after_failure(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
 }
 
 /// 11.7–11.11: the recovery configuration points where it should.
-pub fn follow(view: &View<'_>, cluster: &Cluster, because: Reason) -> Step {
+fn follow(view: &View<'_>, cluster: &Cluster, leader: &MemberName, because: Reason) -> Step {
     let target = upstream::wanted(view, cluster);
-    let Some((asked, found)) = &view.seen.asked.recovery_match else {
+    let Some((_, found)) = view.seen.asked.recovery_match.as_ref().filter(|(asked, _)| *asked == target) else {
         return Step::ask(Fact::RecoveryMatch(target));
     };
-    if *asked != target {
-        return Step::ask(Fact::RecoveryMatch(target));
-    }
+    let repointing = |restart| Reason::Repointing { leader: leader.clone(), to: target.clone(), restart };
     let role = Role::Replica;
     match found {
+        RecoveryMatch::Same if view.settings.pause && target == Upstream::Nobody => {
+            in_step(view, cluster, Reason::PausedWithNobodyToFollow)
+        }
         RecoveryMatch::Same => in_step(view, cluster, because),
         RecoveryMatch::Reload => {
-            let because = Reason::Repointing { to: target.clone(), restart: false };
-            Decision::new(Verdict::Repoint { upstream: target, role }, because).mark(Mark::SuspectDivergence).into()
+            let verdict = Verdict::Repoint { upstream: target.clone(), role };
+            Decision::new(verdict, repointing(false)).mark(Mark::SuspectDivergence).into()
         }
         RecoveryMatch::Restart => {
-            let because = Reason::Repointing { to: target.clone(), restart: true };
-            Decision::run(Job::ChangeUpstream { upstream: target, role }, because).mark(Mark::SuspectDivergence).into()
+            let job = Job::ChangeUpstream { upstream: target.clone(), role };
+            Decision::run(job, repointing(true)).mark(Mark::SuspectDivergence).into()
         }
     }
 }

@@ -27,15 +27,20 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     }
 }
 
-/// 6.5: there is data here and the cluster has no identity yet. A primary gives it ours; a replica must not, because
-/// nobody knows of what.
-fn unclaimed(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
-    if cluster.initialize.system_id().is_some() || view.settings.pause || view.postgres().callback_called {
+/// 6.5: there is data here and the cluster has no identity yet. A primary gives it ours, and so does data that is not
+/// running; a replica must not, because nobody knows of what. One that cannot be asked yet is asked later.
+pub fn unclaimed(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
+    let unlocked = cluster.is_unlocked() && cluster.initialize.system_id().is_none();
+    if !unlocked || view.settings.pause || view.postgres().callback_called {
         return None;
     }
     let id = view.system_id()?;
-    let is_standby = view.live().is_some_and(|live| !live.is_primary());
-    if is_standby && !view.memory.recovering {
+    let standby = match view.live() {
+        Some(live) => !live.is_primary(),
+        None if view.is_running() && !view.is_primary() => return None,
+        None => false,
+    };
+    if standby && !view.memory.recovering {
         return Some(
             Decision::new(Verdict::Leave(Leave::Refusing), Reason::ReplicaInUninitializedCluster)
                 .mark(Mark::JoinAborted)

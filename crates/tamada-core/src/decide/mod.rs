@@ -11,6 +11,7 @@ mod leaving;
 mod no_data;
 mod starting;
 mod stepping_down;
+pub use down::rewind_allowed;
 pub use stepping_down::SUCCESSOR_PATIENCE;
 mod stranger;
 
@@ -27,7 +28,7 @@ pub fn decide(view: &View<'_>) -> Step {
         Situation::SteppingDown { cluster, step_down } => stepping_down::decide(view, cluster, step_down),
         Situation::Bootstrapping { cluster, stage } => bootstrapping::decide(view, cluster, stage),
         Situation::NoData { cluster, unreadable } => no_data::decide(view, cluster, unreadable),
-        Situation::Stranger { cluster, identity } => stranger::decide(view, cluster, identity),
+        Situation::Stranger { identity } => stranger::decide(view, identity),
         Situation::Down { cluster, present } => down::decide(view, cluster, present),
         Situation::Starting { cluster } => starting::decide(view, cluster),
         Situation::Leading { cluster } => leading::decide(view, cluster),

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use tamada_model::{CloneSource, Cluster, Initialize, Job, Role, Upstream};
 
-use crate::decision::{Chore, Decision, Reason, Step, Verdict};
+use crate::decision::{Chore, Decision, Missing, Reason, Step, Verdict};
 use crate::memory::{Mark, StepDownMode};
 use crate::upstream;
 use crate::view::View;
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, unreadable: Option<&str>) -> Step {
-    if view.is_running() && unreadable.is_none() {
-        // PostgreSQL without its data cannot be trusted with anything.
+    if must_stop(view, unreadable) {
         let mode = StepDownMode::ImmediateNoLock;
         return Decision::new(Verdict::StepDown(mode), Reason::Stopping { mode }).into();
     }
@@ -32,6 +31,14 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, unreadable: Option<&str>)
     fill(view, cluster)
 }
 
+/// PostgreSQL without its data cannot be trusted with anything. A directory that cannot be read may come back, and a
+/// standby on it harms nobody meanwhile; but a primary is never left to itself, with a lock that we are about to give
+/// away or do not have. In pause what runs is left alone.
+fn must_stop(view: &View<'_>, unreadable: Option<&str>) -> bool {
+    let harmless = unreadable.is_some() && (view.settings.pause || !view.is_primary());
+    view.is_running() && !harmless
+}
+
 /// 7.1, row by row.
 fn fill(view: &View<'_>, cluster: &Cluster) -> Step {
     let may_create = view.me.may_bootstrap && !view.me.tags.nofailover() && view.settings.standby_cluster.is_none();
@@ -41,15 +48,23 @@ fn fill(view: &View<'_>, cluster: &Cluster) -> Step {
     if let Some(source) = upstream::clone_source(view, cluster) {
         return clone_from(view, cluster, source);
     }
-    let underway = cluster.initialize == Initialize::Underway;
-    if cluster.is_unlocked() && view.me.has_leaderless_method && !underway {
+    if view.me.has_leaderless_method && cluster.initialize != Initialize::Underway {
         let job = Job::Clone { source: CloneSource::WithoutLeader, then_follow: Upstream::Nobody };
         return Decision::run(job, Reason::CloneWithoutLeader).mark(Mark::Rewind(Default::default())).into();
     }
     let standby_cluster = view.settings.standby_cluster.is_some();
-    Decision::stay(Reason::WaitingForLeaderToBootstrap { standby_cluster, underway })
+    Decision::stay(Reason::WaitingForLeaderToBootstrap { standby_cluster, missing: missing(cluster) })
         .chore(Chore::SetRole(Role::Uninitialized))
         .into()
+}
+
+fn missing(cluster: &Cluster) -> Missing {
+    match &cluster.initialize {
+        _ if !cluster.is_unlocked() => Missing::Address,
+        Initialize::Absent => Missing::Cluster,
+        Initialize::Underway => Missing::EndOfBootstrap,
+        Initialize::Done(_) | Initialize::Invalid(_) => Missing::Leader,
+    }
 }
 
 fn clone_from(view: &View<'_>, cluster: &Cluster, source: CloneSource) -> Step {
