@@ -219,7 +219,7 @@ pub struct Standby {
     pub replayed: Option<Lsn>,
     pub replayed_at: Option<Wall>,
     pub replay_paused: bool,
-    /// The WAL receiver, if it reported a latest end position.
+    /// The WAL receiver, if there is one; its timeline is told only with a latest end position (postgres.md 3.1).
     pub receiver: Option<WalReceiver>,
     /// By IDENTIFY_SYSTEM on a local replication connection (postgres.md 3.7); cached while it fits the leader's.
     pub timeline: Option<Timeline>,

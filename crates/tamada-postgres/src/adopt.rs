@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use tamada_model::{ControlState, Live, Role, State};
-use tokio::time::Instant;
 
 use crate::address::Addresses;
+use crate::clock::Deadline;
 use crate::configure::{controlled, files};
 use crate::connect::Patience;
 use crate::inspect::data_dir::{self, Files};
@@ -32,7 +32,7 @@ impl Postgres {
 
     /// A stopped former primary is `demoted`: whatever it was before, it must not come back as one by itself.
     async fn adopt_stopped(&self, recovery_configured: bool) {
-        self.refresh_control(Instant::now() + LIMIT).await;
+        self.refresh_control(Deadline::after(LIMIT)).await;
         let readable = self.memory().control.as_ref().is_some_and(|control| control.state != ControlState::Unknown);
         self.set_state(State::Stopped);
         self.set_role(match (readable, recovery_configured) {
@@ -43,7 +43,7 @@ impl Postgres {
     }
 
     async fn adopt_running(&self, recovery_configured: bool) {
-        self.refresh_control(Instant::now() + LIMIT).await;
+        self.refresh_control(Deadline::after(LIMIT)).await;
         self.adopt_addresses().await;
         let Some(postmaster) = self.postmaster() else { return };
         let asked = tokio::time::timeout(LIMIT, self.ask_once(&postmaster)).await;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tamada_model::{Comparison, ControlState, Divergence, HistoryFile, Lsn, State, Timeline, Upstream};
-use tokio::time::Instant;
 
+use crate::clock::Deadline;
 use crate::connect::Patience;
 use crate::inspect::{history, standby_timeline, waldump};
 use crate::{PgError, Postgres};
@@ -76,7 +76,7 @@ impl Postgres {
     }
 
     async fn position_in_control(&self) -> Result<Local, String> {
-        self.refresh_control(Instant::now() + LIMIT).await;
+        self.refresh_control(Deadline::after(LIMIT)).await;
         let control = self.memory().control.clone().ok_or("pg_control could not be read")?;
         let recovered = control.min_recovery_end_timeline.filter(|_| !control.min_recovery_end.is_zero());
         let standby = matches!(control.state, ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery);

@@ -14,6 +14,7 @@ mod address;
 mod adopt;
 mod callbacks;
 mod client;
+mod clock;
 mod configure;
 mod connect;
 mod disk;

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use tamada_model::{Answers, DataDir, Live, Mono, PostgresFacts, Present, Process, Standing, State, Timeline};
-use tokio::time::{Instant, timeout_at};
+use tamada_model::{Answers, DataDir, Live, PostgresFacts, Present, Process, Standing, State, Timeline};
 
+use crate::clock::{Deadline, now};
 use crate::inspect::data_dir::{self, Files, Seen};
 use crate::inspect::{control, monitor, standby_timeline};
 use crate::process::pid_file::Status;
@@ -27,7 +27,7 @@ pub struct Look {
 impl Postgres {
     /// What is true now, as far as it could be learnt in time.
     pub async fn look(&self, look: Look) -> PostgresFacts {
-        let deadline = Instant::now() + look.within;
+        let deadline = Deadline::after(look.within);
         let (config, notes) = (self.config(), self.0.notes.clone());
         // Half of the time at most, so that a hanging volume leaves some for the server.
         let files = self.0.disk.look(look.within / 2, move || data_dir::look(&config.data_dir, &notes)).await;
@@ -57,7 +57,7 @@ impl Postgres {
         }
     }
 
-    async fn look_at_present(&self, seen: Seen, deadline: Instant) -> (DataDir, Process, Status) {
+    async fn look_at_present(&self, seen: Seen, deadline: Deadline) -> (DataDir, Process, Status) {
         self.memory().major = seen.major;
         let postmaster = self.recognise(seen.pid_file.as_ref());
         let fresh = postmaster.is_none();
@@ -88,11 +88,11 @@ impl Postgres {
     }
 
     /// Runs pg_controldata and remembers what it said. Not while a copy is being made (postgres.md 6.1).
-    pub(crate) async fn refresh_control(&self, deadline: Instant) {
+    pub(crate) async fn refresh_control(&self, deadline: Deadline) {
         if self.state() == State::CreatingReplica {
             return;
         }
-        let within = deadline.saturating_duration_since(Instant::now());
+        let within = deadline.left();
         match control::ask(self.tools(), &self.data_dir(), within).await {
             Ok(account) => {
                 let mut memory = self.memory();
@@ -113,7 +113,7 @@ impl Postgres {
         }
     }
 
-    async fn ask_server(&self, status: Status, leader: Option<Timeline>, deadline: Instant) -> Answers {
+    async fn ask_server(&self, status: Status, leader: Option<Timeline>, deadline: Deadline) -> Answers {
         let Some(postmaster) = self.postmaster() else { return Answers::Unasked };
         match self.state() {
             State::Stopping => return Answers::Unasked,
@@ -138,16 +138,14 @@ impl Postgres {
             | State::StopFailed
             | State::Crashed => {}
         }
-        let mut answers = match timeout_at(deadline, self.ask_twice(&postmaster)).await {
-            Ok(answers) => answers,
-            Err(_) => Answers::Silent { because: "no answer in time".to_owned() },
-        };
+        let asked = deadline.bound(self.ask_twice(&postmaster)).await;
+        let mut answers = asked.unwrap_or_else(|| Answers::Silent { because: "no answer in time".to_owned() });
         if let Answers::Live(live) = &mut answers
             && let Standing::Standby(standby) = &mut live.standing
         {
             // A postmaster that hangs takes no new connections, while the kept one still answers.
-            let asked = timeout_at(deadline, self.standby_timeline(leader)).await;
-            standby.timeline = asked.unwrap_or_else(|_| self.memory().timeline);
+            let asked = deadline.bound(self.standby_timeline(leader)).await;
+            standby.timeline = asked.unwrap_or_else(|| self.memory().timeline);
         }
         answers
     }
@@ -222,7 +220,7 @@ impl Postgres {
     }
 
     /// ha-loop.md 23.1
-    async fn can_rewind(&self, deadline: Instant) -> bool {
+    async fn can_rewind(&self, deadline: Deadline) -> bool {
         if !self.config().use_pg_rewind {
             return false;
         }
@@ -230,21 +228,15 @@ impl Postgres {
         suited && self.rewind_works(deadline).await
     }
 
-    async fn rewind_works(&self, deadline: Instant) -> bool {
+    async fn rewind_works(&self, deadline: Deadline) -> bool {
         if let Some(known) = self.memory().rewind_works {
             return known;
         }
-        let within = deadline.saturating_duration_since(Instant::now());
+        let within = deadline.left();
         let command = crate::process::child::command(&self.tools().path(Tool::PgRewind));
         let asked = crate::process::child::ask(crate::process::child::with(command, ["--help"]), within).await;
         let works = asked.is_ok_and(|output| output.ok());
         self.memory().rewind_works = Some(works);
         works
     }
-}
-
-/// The time since boot, as everything counted is (architecture.md 4).
-pub(crate) fn now() -> Mono {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Mono::new(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }

@@ -1,6 +1,6 @@
 //! The monitoring query: one round trip that tells all a pass needs to know of a live server (postgres.md 3).
 
-use tamada_model::{Live, Lsn, PgMajor, Slot, Standby, Standing, WalReceiver, WalSender};
+use tamada_model::{Live, PgMajor, Slot, Standby, Standing, WalReceiver, WalSender};
 
 use crate::PgError;
 use crate::client::{Client, Row, Rows};
@@ -63,18 +63,20 @@ fn standby(row: &Row) -> Standby {
         replayed: row.lsn(2),
         replayed_at: row.wall(5),
         replay_paused: row.truth(4),
-        receiver: row.lsn(13).map(|latest_end| receiver(row, latest_end)),
+        receiver: row.get(8).map(|_| receiver(row)),
         timeline: None,
     }
 }
 
-fn receiver(row: &Row, latest_end: Lsn) -> WalReceiver {
+/// Its timeline means something only once it has heard from its upstream, which on an idle one may take long.
+fn receiver(row: &Row) -> WalReceiver {
+    let latest_end = row.lsn(13);
     WalReceiver {
         status: row.text(8),
-        timeline: row.timeline(9),
+        timeline: row.timeline(9).filter(|_| latest_end.is_some()),
         slot_name: row.text(11),
         conninfo: row.text(12),
-        latest_end: Some(latest_end),
+        latest_end,
     }
 }
 

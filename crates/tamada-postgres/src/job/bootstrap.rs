@@ -254,7 +254,7 @@ impl PasswordFile {
     fn write(secret: &Secret) -> Result<Self, PgError> {
         use std::io::Write as _;
         use std::os::unix::fs::OpenOptionsExt as _;
-        let name = format!("tamada-{}-{}", std::process::id(), crate::look::now().since_boot().as_nanos());
+        let name = format!("tamada-{}-{}", std::process::id(), crate::clock::now().since_boot().as_nanos());
         let file = Self(std::env::temp_dir().join(name));
         let failed = |error| PgError::file("writing the password for initdb to", &file.0)(error);
         let mut open = std::fs::OpenOptions::new();

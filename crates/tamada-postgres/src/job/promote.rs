@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tamada_model::{JobEnd, Role};
-use tokio::time::Instant;
 
 use super::{JobHand, Outcome};
 use crate::callbacks::Callback;
+use crate::clock::Deadline;
 use crate::process::child;
 use crate::tools::Tool;
 use crate::words;
@@ -65,13 +65,13 @@ impl Postgres {
 
     /// Recovery ends in PostgreSQL's own time; until then the role is `promoted`.
     async fn await_primary(&self, wait: Duration) -> JobEnd {
-        let deadline = Instant::now() + wait;
+        let deadline = Deadline::after(wait);
         loop {
             if self.is_writable().await {
                 self.set_role(Role::Primary);
                 return JobEnd::Done;
             }
-            if Instant::now() >= deadline || self.postmaster().is_none() {
+            if deadline.has_passed() || self.postmaster().is_none() {
                 return JobEnd::StillStarting;
             }
             tokio::time::sleep(LOOK_EVERY).await;

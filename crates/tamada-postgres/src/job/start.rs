@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tamada_model::{PendingRestart, PostgresConfig, Role, State};
-use tokio::time::Instant;
 
 use super::{JobHand, Outcome};
 use crate::callbacks::Callback;
+use crate::clock::Deadline;
 use crate::configure::parameters::{Parameters, raise_to_minimums};
 use crate::configure::{controlled, files};
 use crate::inspect::data_dir;
@@ -64,7 +64,7 @@ impl Postgres {
         }
         let config = self.config();
         let limit = start.limit.unwrap_or(if config.pg_ctl_timeout.is_zero() { MINUTE } else { config.pg_ctl_timeout });
-        let deadline = Instant::now() + limit;
+        let deadline = Deadline::after(limit);
         self.begin(&start, hand);
         let parameters = self.prepare(&config, start.role).await?;
         let begun = self.launch(&parameters, deadline, hand).await;
@@ -117,7 +117,7 @@ impl Postgres {
         let mut parameters = self.wanted_parameters(config, role).await;
         let wanted = parameters.clone();
         if !role.is_primary() {
-            self.refresh_control(Instant::now() + MINUTE).await;
+            self.refresh_control(Deadline::after(MINUTE)).await;
             let major = self.major();
             let account = self.memory().control.clone();
             if let Some(account) = account {
@@ -155,11 +155,11 @@ impl Postgres {
     async fn launch(
         &self,
         parameters: &Parameters,
-        deadline: Instant,
+        deadline: Deadline,
         hand: &JobHand,
     ) -> Result<Arc<Postmaster>, PgError> {
         let data_dir = self.data_dir();
-        let gone = orphans::wait_gone(&data_dir, deadline.saturating_duration_since(Instant::now()));
+        let gone = orphans::wait_gone(&data_dir, deadline.left());
         if !gone.await {
             return Err(PgError::Misconfigured(
                 "processes of the previous server still hold its shared memory: end them".to_owned(),
@@ -200,7 +200,7 @@ impl Postgres {
     async fn await_ready(
         &self,
         postmaster: &Arc<Postmaster>,
-        deadline: Instant,
+        deadline: Deadline,
         hand: &JobHand,
     ) -> Result<Started, PgError> {
         let mut pause = FIRST_LOOK;
@@ -208,7 +208,7 @@ impl Postgres {
             if self.says_ready(postmaster.pid).await {
                 return Ok(Started::Ready);
             }
-            if Instant::now() >= deadline {
+            if deadline.has_passed() {
                 return Ok(Started::StillStarting);
             }
             tokio::select! {

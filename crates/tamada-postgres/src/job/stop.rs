@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tamada_model::{CheckpointFirst, ControlState, JobEnd, Role, ShutdownPosition, State, Stop, StopMode};
-use tokio::time::Instant;
 
 use super::{JobHand, JobProgress, Outcome};
 use crate::callbacks::Callback;
+use crate::clock::Deadline;
 use crate::connect::Patience;
 use crate::inspect::{control, waldump};
 use crate::process::postmaster::Postmaster;
@@ -118,7 +118,7 @@ impl Postgres {
             StopMode::Immediate => Signal::QUIT,
         };
         send(postmaster, signal)?;
-        let deadline = stop.timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = stop.timeout.map(Deadline::after);
         if self.await_exit(stop, postmaster, deadline, hand).await {
             hand.tell_no_clients_unless_shut_down();
             return Ok(());
@@ -141,13 +141,13 @@ impl Postgres {
         &self,
         stop: &Stop,
         postmaster: &Postmaster,
-        deadline: Option<Instant>,
+        deadline: Option<Deadline>,
         hand: &JobHand,
     ) -> bool {
         let watching = self.watch_shutdown(stop, postmaster, hand);
         let expired = async {
             match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                Some(deadline) => deadline.passed().await,
                 None => std::future::pending().await,
             }
         };
@@ -199,7 +199,7 @@ impl Postgres {
 
     /// Where a cleanly stopped primary's WAL ends (postgres.md 6.5).
     async fn shutdown_position(&self) -> Option<ShutdownPosition> {
-        self.refresh_control(Instant::now() + PEEK).await;
+        self.refresh_control(Deadline::after(PEEK)).await;
         let control = self.memory().control.clone()?;
         waldump::shutdown_position(self.tools(), &self.data_dir(), &control).await
     }

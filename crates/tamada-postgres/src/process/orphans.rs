@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::pid_file::{self, PidFile};
 use super::table;
+use crate::clock::now;
 
 /// Idle backends notice within milliseconds.
 const NOTICE: Duration = Duration::from_millis(150);
@@ -25,10 +26,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub(crate) async fn wait_gone(data_dir: &Path, within: Duration) -> bool {
     let Some(file) = pid_file::read(data_dir) else { return true };
     let Some(segment) = file.shared_memory else { return true };
-    let begin = tokio::time::Instant::now();
+    let begin = now();
     let mut told = Told::Nothing;
     while attached(segment) > 0 {
-        let waited = begin.elapsed();
+        let waited = now().since(begin);
         if waited > within {
             return false;
         }

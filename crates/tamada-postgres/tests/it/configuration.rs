@@ -7,7 +7,7 @@ use crate::node::{Node, fast_stop};
 
 #[tokio::test]
 async fn mistakes_do_not_keep_the_server_from_starting() {
-    let node = Node::with("a", |config, _| {
+    let node = Node::primary_with("a", |config, _| {
         for (name, value) in [
             ("work_mem", json!("1kB")),
             ("archive_mode", json!("perhaps")),
@@ -22,7 +22,6 @@ async fn mistakes_do_not_keep_the_server_from_starting() {
         }
     })
     .await;
-    node.bootstrap().await;
     let conf = node.read("postgresql.conf");
     assert!(conf.contains("work_mem = '64'"), "{conf}");
     for gone in ["archive_mode", "no_such_parameter", "autovacuum"] {
@@ -56,11 +55,10 @@ async fn a_reload_brings_the_rest_into_force() {
 
 #[tokio::test]
 async fn a_standby_keeps_its_primarys_minimums() {
-    let primary = Node::with("a", |config, _| {
+    let primary = Node::primary_with("a", |config, _| {
         config.parameters.insert("max_connections".into(), 80.into());
     })
     .await;
-    primary.bootstrap().await;
     let standby = Node::standby_of(&primary, "b").await;
     assert_eq!(standby.sql("SHOW max_connections").await.as_deref(), Some("80"));
     let facts = standby.look().await;
@@ -70,12 +68,11 @@ async fn a_standby_keeps_its_primarys_minimums() {
 
 #[tokio::test]
 async fn sockets_serve_as_well_as_tcp() {
-    let node = Node::with("a", |config, _| {
+    let node = Node::primary_with("a", |config, _| {
         config.use_unix_socket = true;
         config.use_unix_socket_repl = true;
     })
     .await;
-    node.bootstrap().await;
     assert!(Node::is_primary(&node.look().await));
     node.run(Job::Stop(fast_stop())).await;
 }

@@ -44,6 +44,34 @@ pub fn become_postgres() {
     });
 }
 
+/// A stopped cluster of small segments, with its users, as the jobs leave it.
+async fn template() -> PathBuf {
+    let node = Node::with("template", |config, _| {
+        config.bootstrap.initdb =
+            json!([{"encoding": "UTF8"}, {"auth": "scram-sha-256"}, "no-sync", {"wal-segsize": "1"}]);
+    })
+    .await;
+    node.bootstrap().await;
+    assert!(matches!(node.run(Job::Stop(fast_stop())).await, JobEnd::Stopped(Some(_))));
+    sweep_templates();
+    let template = std::env::temp_dir().join(format!("{TEMPLATE_NAME}{}", std::process::id()));
+    std::fs::rename(&node.config.data_dir, &template).unwrap();
+    template
+}
+
+const TEMPLATE_NAME: &str = "tamada-it-template-";
+
+/// The template serves all tests of a run, so nobody can remove it in the end; the next run does.
+fn sweep_templates() {
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let of_dead = |pid: &str| !Path::new("/proc").join(pid).exists();
+        if name.strip_prefix(TEMPLATE_NAME).is_some_and(of_dead) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -133,9 +161,7 @@ impl Node {
     pub async fn with(name: &str, change: impl FnOnce(&mut PostgresConfig, &Path)) -> Self {
         let (mut config, dir) = config(name);
         change(&mut config, &dir);
-        let postgres = Postgres::open(config.clone()).await.expect("the set-up is right");
-        postgres.adopt().await;
-        Self { postgres, config, dir }
+        Self::start(config, dir).await
     }
 
     pub async fn new(name: &str) -> Self {
@@ -144,9 +170,26 @@ impl Node {
 
     /// A fresh cluster with its users.
     pub async fn primary(name: &str) -> Self {
-        let node = Self::new(name).await;
-        node.bootstrap().await;
+        Self::primary_with(name, |_, _| {}).await
+    }
+
+    /// Made once by the real jobs and copied for everybody else, because initdb costs most of a test's time.
+    pub async fn primary_with(name: &str, change: impl FnOnce(&mut PostgresConfig, &Path)) -> Self {
+        static TEMPLATE: tokio::sync::OnceCell<PathBuf> = tokio::sync::OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(template).await;
+        let (mut config, dir) = config(name);
+        let copied = std::process::Command::new("cp").arg("-a").arg(template).arg(&config.data_dir).status();
+        assert!(copied.unwrap().success());
+        change(&mut config, &dir);
+        let node = Self::start(config, dir).await;
+        assert_eq!(node.run(Job::StartPrimary { timeout: LIMIT }).await, JobEnd::Done);
         node
+    }
+
+    async fn start(config: PostgresConfig, dir: PathBuf) -> Self {
+        let postgres = Postgres::open(config.clone()).await.expect("the set-up is right");
+        postgres.adopt().await;
+        Self { postgres, config, dir }
     }
 
     pub async fn bootstrap(&self) {
@@ -292,19 +335,10 @@ impl Drop for Node {
 
 /// Stops the server we started and waits until it is gone.
 fn end(pid: i32) {
-    // SAFETY: signals to the process that our own pid file names.
-    unsafe {
-        libc::kill(pid, libc::SIGCONT);
-        libc::kill(pid, libc::SIGQUIT);
-    }
-    let begin = Instant::now();
-    while lives(pid) && begin.elapsed() < Duration::from_secs(10) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// A dead process that nobody has collected yet does not count.
-fn lives(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    let Some(Ok(server)) = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return };
+    let _ = pidfd_send_signal(&server, Signal::CONT);
+    let _ = pidfd_send_signal(&server, Signal::QUIT);
+    let mut gone = [rustix::event::PollFd::new(&server, rustix::event::PollFlags::IN)];
+    let _ = rustix::event::poll(&mut gone, Some(&rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 }));
 }

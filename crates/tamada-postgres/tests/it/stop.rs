@@ -26,12 +26,11 @@ async fn a_fast_stop_tells_where_the_wal_ends() {
 
 #[tokio::test]
 async fn with_archiving_the_switch_before_the_checkpoint_is_published() {
-    let node = Node::with("a", |config, _| {
+    let node = Node::primary_with("a", |config, _| {
         config.parameters.insert("archive_mode".into(), "on".into());
         config.parameters.insert("archive_command".into(), "/bin/true".into());
     })
     .await;
-    node.bootstrap().await;
     let hand = JobHand::new(State::Running);
     let mut progress = hand.progress.subscribe();
     let (postgres, stop) = (node.postgres.clone(), Job::Stop(fast_stop()));
@@ -47,13 +46,12 @@ async fn with_archiving_the_switch_before_the_checkpoint_is_published() {
 
 #[tokio::test]
 async fn the_end_of_the_wal_is_told_while_the_archiver_still_works() {
-    let node = Node::with("a", |config, dir| {
+    let node = Node::primary_with("a", |config, dir| {
         let gate = dir.join("gate").display().to_string();
         config.parameters.insert("archive_mode".into(), "on".into());
         config.parameters.insert("archive_command".into(), format!("while [ -e {gate} ]; do sleep 0.05; done").into());
     })
     .await;
-    node.bootstrap().await;
     let gate = node.dir().join("gate");
     std::fs::write(&gate, "").unwrap();
     let hand = JobHand::new(State::Running);
