@@ -134,10 +134,11 @@ fn value(text: &str) -> Option<(String, &str)> {
     (!quoted).then_some((value, ""))
 }
 
-/// The string by which our standby, or a base backup, reaches `member` with the replication user.
+/// The string by which our standby, or a base backup, reaches `member` with the replication user. Only a standby adds
+/// its `application_name`: a backup under the member's name would be taken for the member streaming, and in a
+/// synchronous mode for one that confirms commits.
 pub(crate) fn replication(config: &PostgresConfig, member: &UpstreamMember) -> Dsn {
     let mut dsn = to_server(&member.host, member.port, &config.replication);
-    dsn.set("application_name", config.name.as_str());
     if let Some(service) = &config.krbsrvname {
         dsn.set("krbsrvname", service);
     }
