@@ -127,6 +127,8 @@ fn assemble(
         leader: None,
         store_is_readable: false,
         paused: checked.settings.pause,
+        loop_wait: checked.settings.loop_wait,
+        said: None,
         slots,
     };
     let (looks, wishes) = mpsc::channel(WAITING);

@@ -130,6 +130,7 @@ impl Driver {
         let checked = self.configuration.checked();
         let settings = &checked.settings;
         self.hands.paused = settings.pause;
+        self.hands.loop_wait = settings.loop_wait;
         self.hands.store.set_times(settings.ttl, settings.loop_wait, settings.retry_timeout);
         let restapi = Arc::new(checked.restapi.clone());
         self.restapi.send_if_modified(|old| {

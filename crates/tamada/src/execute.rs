@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tamada_api::client::Client;
 use tamada_core::{Command, DcsWrite, Effect, Event, JobId, Leave, Note, NoteLevel, RequestId, WriteOutcome};
 use tamada_dcs::{Renewal, Store, Written};
-use tamada_model::{FailoverRequest, Job, MemberName, Reply, Report, Role, State};
+use tamada_model::{FailoverRequest, Job, MemberName, Mono, Reply, Report, Role, State};
 use tamada_postgres::{Callback, CancelToken, JobHand, JobProgress, Postgres, SlotPlan, WantedSlot};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::gather;
+use crate::{clock, gather};
 
 pub struct Hands {
     pub name: MemberName,
@@ -25,6 +26,9 @@ pub struct Hands {
     pub leader: Option<MemberName>,
     pub store_is_readable: bool,
     pub paused: bool,
+    pub loop_wait: Duration,
+    /// The last sentence and when it was said.
+    pub said: Option<(String, Mono)>,
     /// The slots wanted last; worked on beside the passes.
     pub slots: watch::Sender<Option<SlotPlan>>,
 }
@@ -82,7 +86,15 @@ impl Hands {
         });
     }
 
-    fn say(&self, sentence: &str) {
+    /// One line per `loop_wait` in quiet times, as monitoring counts on (log-lines.md 1.5): passes are more frequent
+    /// here than the original's cycles, and one that has nothing new to say does not say it again.
+    fn say(&mut self, sentence: &str) {
+        let now = clock::now().mono;
+        let quiet = self.loop_wait.mul_f64(0.9);
+        if self.said.as_ref().is_some_and(|(said, at)| said == sentence && now.since(*at) < quiet) {
+            return;
+        }
+        self.said = Some((sentence.to_owned(), now));
         if self.store_is_readable {
             let owner = self.leader.as_ref().map_or("None", MemberName::as_str);
             tracing::info!("Lock owner: {owner}; I am {}", self.name);
@@ -217,7 +229,7 @@ fn log(note: &Note) {
     }
 }
 
-async fn write_to(store: &dyn Store, write: DcsWrite, within: std::time::Duration) -> WriteOutcome {
+async fn write_to(store: &dyn Store, write: DcsWrite, within: Duration) -> WriteOutcome {
     let written = match write {
         DcsWrite::Acquire => store.acquire_leader(within).await,
         DcsWrite::Renew { status } => store.renew_leader(Renewal { status, failsafe: None }, within).await,
