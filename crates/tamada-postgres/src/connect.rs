@@ -50,6 +50,7 @@ impl Postgres {
                 Patience::Long => PATIENT.to_owned(),
             },
             replication: false,
+            local: true,
             database: database.unwrap_or(&config.database).to_owned(),
             ..as_user(&config.superuser)
         };
@@ -64,7 +65,7 @@ impl Postgres {
             (memory.addresses.replication.clone(), memory.addresses.port)
         };
         let port = self.running_port().unwrap_or(port);
-        connect(&Target { host, port, ..replicating(&config) }).await
+        connect(&Target { host, port, local: true, ..replicating(&config) }).await
     }
 
     fn running_port(&self) -> Option<u16> {
@@ -107,6 +108,8 @@ fn as_user(credentials: &Credentials) -> Target {
         application_name: "Patroni".to_owned(),
         options: String::new(),
         replication: false,
+        ssl: credentials.options.clone(),
+        local: false,
     }
 }
 

@@ -8,6 +8,7 @@
 mod rows;
 mod startup;
 mod stream;
+mod tls;
 
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{ErrorFields, Message};
@@ -17,10 +18,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 pub(crate) use rows::{Row, Rows};
 pub(crate) use stream::Host;
+pub(crate) use tls::SslOptions;
 
 use crate::PgError;
 use fallible_iterator::FallibleIterator as _;
-use stream::Stream;
+use stream::{Stream, Wrap};
+use tls::Encryption;
 
 /// Where and as whom to connect.
 #[derive(Clone, Debug)]
@@ -35,11 +38,22 @@ pub(crate) struct Target {
     pub options: String,
     /// Replication mode: IDENTIFY_SYSTEM and TIMELINE_HISTORY instead of SQL.
     pub replication: bool,
+    /// The TLS keys of the user's section.
+    pub ssl: SslOptions,
+    /// A server on this machine.
+    pub local: bool,
 }
 
 impl Target {
     fn at(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+
+    fn encryption(&self) -> Encryption {
+        match self.host {
+            Host::Socket(_) => Encryption::Never,
+            Host::Tcp(_) => tls::encryption(&self.ssl, self.local),
+        }
     }
 }
 
@@ -53,7 +67,29 @@ pub(crate) struct Client {
 
 impl Client {
     pub async fn connect(target: &Target) -> Result<Self, PgError> {
-        let stream = Stream::open(target).await.map_err(|error| unreachable(&target.at(), error))?;
+        match target.encryption() {
+            Encryption::Never => Self::open(target, Wrap::Plain).await,
+            Encryption::Always => Self::open(target, Wrap::Tls).await,
+            Encryption::IfRefused => match Self::open(target, Wrap::Plain).await {
+                Err(PgError::Refused { sqlstate, message }) if sqlstate == INVALID_AUTHORIZATION => {
+                    let refused = PgError::Refused { sqlstate, message };
+                    Self::open(target, Wrap::Tls).await.map_err(|_| refused)
+                }
+                other => other,
+            },
+            Encryption::IfOffered => match Self::open(target, Wrap::TlsIfOffered).await {
+                // A handshake that fails, or an access list that wants no encryption.
+                Err(PgError::Unreachable { .. }) => Self::open(target, Wrap::Plain).await,
+                Err(PgError::Refused { sqlstate, .. }) if sqlstate == INVALID_AUTHORIZATION => {
+                    Self::open(target, Wrap::Plain).await
+                }
+                other => other,
+            },
+        }
+    }
+
+    async fn open(target: &Target, wrap: Wrap) -> Result<Self, PgError> {
+        let stream = Stream::open(target, wrap).await.map_err(|error| unreachable(&target.at(), error))?;
         let mut client = Self { stream, buffer: BytesMut::new(), at: target.at(), version: PgVersion::from_number(0) };
         startup::start(&mut client, target).await?;
         Ok(client)
@@ -94,7 +130,11 @@ impl Client {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), PgError> {
-        self.stream.write_all(bytes).await.map_err(|error| unreachable(&self.at, error))
+        let sent = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        sent.await.map_err(|error| unreachable(&self.at, error))
     }
 
     async fn receive(&mut self) -> Result<Message, PgError> {
@@ -115,6 +155,8 @@ fn unreachable(at: &str, why: impl ToString) -> PgError {
     PgError::Unreachable { at: at.to_owned(), why: why.to_string() }
 }
 
+/// "invalid_authorization_specification": no entry of the access list fits a connection like this.
+const INVALID_AUTHORIZATION: &str = "28000";
 /// "cannot_connect_now": starting up, shutting down, in recovery without hot standby.
 const CANNOT_CONNECT_NOW: &str = "57P03";
 /// The server ends our session: administrator's wish, crash of another backend.

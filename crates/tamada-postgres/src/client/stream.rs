@@ -1,4 +1,4 @@
-//! The byte stream under a connection: TCP or a socket in a directory.
+//! The byte stream under a connection: a socket in a directory, TCP, or TLS on top of it.
 
 use std::fmt;
 use std::io;
@@ -6,10 +6,15 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use super::Target;
+use super::{Target, tls};
 
 /// Where a server listens.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,21 +44,55 @@ impl fmt::Display for Host {
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Whether this attempt is encrypted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrap {
+    Plain,
+    Tls,
+    TlsIfOffered,
 }
 
 impl Stream {
-    pub async fn open(target: &Target) -> io::Result<Self> {
+    pub async fn open(target: &Target, wrap: Wrap) -> io::Result<Self> {
         match &target.host {
             Host::Socket(directory) => {
                 UnixStream::connect(directory.join(format!(".s.PGSQL.{}", target.port))).await.map(Stream::Unix)
             }
             Host::Tcp(host) => {
-                let stream = connect(host, target.port).await?;
+                let mut stream = connect(host, target.port).await?;
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                let direct = wrap == Wrap::Tls && tls::is_direct(&target.ssl);
+                let encrypt = wrap != Wrap::Plain && (direct || is_offered(&mut stream).await?);
+                match (encrypt, wrap) {
+                    (true, _) => handshake(stream, host, target).await,
+                    (false, Wrap::Tls) => {
+                        Err(io::Error::other("the server does not support SSL, but SSL was required"))
+                    }
+                    (false, Wrap::Plain | Wrap::TlsIfOffered) => Ok(Stream::Tcp(stream)),
+                }
             }
         }
     }
+}
+
+/// Asks whether the server can encrypt: it answers with a single letter.
+async fn is_offered(stream: &mut TcpStream) -> io::Result<bool> {
+    let mut request = BytesMut::new();
+    frontend::ssl_request(&mut request);
+    stream.write_all(&request).await?;
+    Ok(stream.read_u8().await? == b'S')
+}
+
+async fn handshake(stream: TcpStream, host: &str, target: &Target) -> io::Result<Stream> {
+    let ssl = target.ssl.clone();
+    // It reads certificates from files.
+    let config = tokio::task::spawn_blocking(move || tls::client_config(&ssl)).await.map_err(io::Error::other)??;
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let stream = TlsConnector::from(config).connect(name, stream).await?;
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 /// `localhost` is not worth a resolver's thread at each attempt while a server starts.
@@ -72,6 +111,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -81,6 +121,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -88,6 +129,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -95,6 +137,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -14,3 +14,4 @@ mod rewind;
 mod setup;
 mod slots;
 mod stop;
+mod tls;
