@@ -68,6 +68,17 @@ struct Running {
     shut_down: Option<ShutdownPosition>,
     /// Whoever asked for it by REST and waits for the outcome.
     asked_by: Option<RequestId>,
+    /// It was told to stop; once is enough.
+    cancelled: bool,
+}
+
+/// An operator's request that waits to be served.
+#[derive(Debug)]
+struct Waiting {
+    id: RequestId,
+    request: Request,
+    /// The world was looked at since it came.
+    seen: bool,
 }
 
 #[derive(Debug)]
@@ -80,12 +91,16 @@ pub struct Agent {
     cluster_seen: Option<(Mono, tamada_model::Wall)>,
     running: Option<Running>,
     next_job: JobId,
-    waiting: VecDeque<(RequestId, Request)>,
+    waiting: VecDeque<Waiting>,
     /// A pass is to follow at once.
     again: bool,
+    /// Something ended since we began to look: the look shows a world that is no more.
+    overtaken: bool,
     last_pass: Option<Mono>,
     /// Not before then, after a failure: the same thing would only fail again.
     not_before: Option<Mono>,
+    /// Long actions that failed in a row.
+    failures: u32,
     /// The last decision's reason, for whoever asks why.
     because: Option<Reason>,
     sentence: String,
@@ -105,8 +120,10 @@ impl Agent {
             next_job: 1,
             waiting: VecDeque::new(),
             again: false,
+            overtaken: false,
             last_pass: None,
             not_before: None,
+            failures: 0,
             because: None,
             sentence: String::new(),
             fenced: None,
@@ -145,7 +162,10 @@ impl Agent {
                 }
                 self.again |= done;
             }
-            Event::Request(id, request) => self.waiting.push_back((id, request)),
+            Event::Request(id, request) => {
+                self.waiting.push_back(Waiting { id, request, seen: false });
+                self.again = true;
+            }
             Event::Setup(setup) => {
                 self.setup = *setup;
                 self.again = true;
@@ -179,7 +199,7 @@ impl Agent {
             return;
         }
         self.serve_requests(now, effects);
-        let held_off = self.not_before.is_some_and(|not_before| now.mono < not_before) && !self.memory.leaving;
+        let held_off = self.not_before.is_some_and(|not_before| now.mono < not_before);
         if held_off || now.mono < self.next_pass(now) {
             return;
         }
@@ -191,6 +211,7 @@ impl Agent {
 
     fn observe(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.stage = Stage::Observing;
+        self.overtaken = false;
         let within = self.patience(now, self.setup.settings.retry_timeout);
         effects.push(Effect::Observe { within, leader_timeline: self.memory.leader_timeline });
     }
@@ -226,6 +247,9 @@ impl Agent {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
+        if self.overtaken {
+            return self.observe(now, effects);
+        }
         let cluster = match cluster {
             Ok(fact) => {
                 self.cluster_seen = Some((asked_at, now.wall));
@@ -241,6 +265,7 @@ impl Agent {
         self.learn_postgres(&postgres, now);
         let seen = Observation { cluster, postgres, job: self.job_view(), asked: Asked::default() };
         self.seen = Some(seen);
+        self.waiting.iter_mut().for_each(|waiting| waiting.seen = true);
         self.decide_and_act(now, effects);
     }
 
@@ -259,11 +284,19 @@ impl Agent {
         self.decide_and_act(now, effects);
     }
 
+    /// 1. A look finds PostgreSQL down; the job that starts it is at work.
+    /// 2. The job ends well, and we hear of that first.
+    /// 3. Then the look arrives: PostgreSQL is down and no job runs. We give the key away for a failed start.
+    ///
+    /// Therefore a look that was overtaken by the end of a job is thrown away, whenever that is noticed.
     fn decide_and_act(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.overtaken {
+            return self.observe(now, effects);
+        }
         let Some(mut seen) = self.seen.take() else {
             return;
         };
-        // A job may have moved on while facts were gathered; deciding on its former state would be deciding on the past.
+        // What the job told while facts were gathered counts.
         seen.job = self.job_view();
         let step = decide(&self.view(&seen, now));
         match step {
@@ -334,10 +367,17 @@ impl Agent {
                     return;
                 }
                 Act::Start(job) => self.start(job, None, now, effects),
-                Act::Cancel => effects.extend(self.running.as_ref().map(|running| Effect::Cancel(running.id))),
+                Act::Cancel => self.cancel(effects),
                 Act::Fence => effects.push(Effect::Fence),
                 Act::Leave(how) => effects.push(Effect::Leave(how)),
             }
+        }
+    }
+
+    fn cancel(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(running) = self.running.as_mut().filter(|running| !running.cancelled) {
+            running.cancelled = true;
+            effects.push(Effect::Cancel(running.id));
         }
     }
 
@@ -348,8 +388,8 @@ impl Agent {
         if job == Job::Bootstrap {
             self.memory.bootstrap = Some(Bootstrap::Creating);
         }
-        let running = Running { id, job: job.clone(), since: now.mono, state: None, shut_down: None, asked_by };
-        self.running = Some(running);
+        let (job_, since) = (job.clone(), now.mono);
+        self.running = Some(Running { id, job: job_, since, state: None, shut_down: None, asked_by, cancelled: false });
         effects.push(Effect::Start(id, job));
     }
 
@@ -424,20 +464,18 @@ impl Agent {
         }
         self.memory.was_running = false;
         self.again = true;
+        self.overtaken = true;
         match &end {
             JobEnd::Failed(why) => {
                 effects.push(Effect::Log(Note::error(format!("{} failed: {why}", running.job.text()))));
-                self.hold_off(now);
+                self.hold_off(&running.job, now);
             }
             JobEnd::NotNow(why) => {
                 effects.push(Effect::Log(Note::info(why.clone())));
-                self.hold_off(now);
+                self.wait_a_second(now);
             }
-            JobEnd::Done
-            | JobEnd::StillStarting
-            | JobEnd::Stopped(_)
-            | JobEnd::PrePromoteRefused
-            | JobEnd::Cancelled => {}
+            JobEnd::Done | JobEnd::StillStarting | JobEnd::Stopped(_) => self.failures = 0,
+            JobEnd::PrePromoteRefused | JobEnd::Cancelled => {}
         }
         self.learn_job_end(&running.job, &end, effects);
     }

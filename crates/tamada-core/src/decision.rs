@@ -362,6 +362,11 @@ pub enum Reason {
         mode: StepDownMode,
     },
     ReleasingKey,
+    /// The WAL has ended, the postmaster lives on (archiving), and nobody has all of it yet.
+    ShutDownButKept {
+        action: String,
+        needed: Lsn,
+    },
     WaitingForSuccessor,
     WaitingForSuccessorsWal {
         needed: Lsn,

@@ -68,10 +68,10 @@ pub struct Memory {
     pub refusing: bool,
     /// Start-up was refused because PostgreSQL runs as a replica in an uninitialized cluster: leave it alone (6.5).
     pub join_aborted: bool,
-    /// We stopped PostgreSQL to step down: it is to come back as a standby, also while the store is dark or the cluster
-    /// paused (15.8). Set by the stop's end and by fencing, cleared when PostgreSQL answers. Stale: a PostgreSQL that
-    /// the operator stopped in pause is started.
-    pub comes_back: bool,
+    /// We stopped PostgreSQL: how it is to come back, also while the store is dark or the cluster paused (15.8). Set by
+    /// the stop's end, by fencing, and by giving up a switchover; cleared when PostgreSQL answers. Stale: a PostgreSQL
+    /// that the operator stopped in pause is started.
+    pub comes_back: ComesBack,
     /// Slots of members that were seen streaming, and when last (postgres.md 15.4).
     pub retained_slots: std::collections::BTreeMap<String, Mono>,
 }
@@ -135,6 +135,17 @@ impl StepDownMode {
     }
 }
 
+/// What becomes of a PostgreSQL that we stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ComesBack {
+    /// It was not us who stopped it, or it is back.
+    #[default]
+    Unasked,
+    AsStandby,
+    /// Nobody could take over, and the lock never left us: as the primary it was.
+    AsLeader,
+}
+
 /// What is known about our data having left the leader's history (23).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Rewind {
@@ -184,6 +195,8 @@ pub enum Mark {
     SteppingDown(StepDownMode),
     AwaitSuccessor(Duration),
     SteppedDown,
+    /// The step-down is given up.
+    LeadOn,
     Recovering,
     OutcomeJudged,
     CrashRecoveryTried,
@@ -227,6 +240,10 @@ impl Memory {
                 }
             }
             Mark::SteppedDown => self.step_down = None,
+            Mark::LeadOn => {
+                self.step_down = None;
+                self.comes_back = ComesBack::AsLeader;
+            }
             Mark::Recovering => {
                 self.recovering = true;
                 self.starting_since = Some(now.mono);

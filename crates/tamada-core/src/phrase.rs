@@ -112,7 +112,9 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         }
         Reason::NotRunningWhilePaused { had_lock: false } => "postgres is not running".into(),
         Reason::ActionInProgress { action } => format!("{action} in progress"),
-        Reason::LockRenewedDuring { action } => format!("updated leader lock during {action}"),
+        Reason::LockRenewedDuring { action } | Reason::ShutDownButKept { action, .. } => {
+            format!("updated leader lock during {action}")
+        }
         Reason::LostLeaderBeforePromote => "lost leader before promote".into(),
         Reason::LostLockDuring { action } => format!("lost leader lock during {action}"),
         Reason::CrashRecoveryTooLong => "terminated crash recovery because of startup timeout".into(),
@@ -197,6 +199,10 @@ pub fn explanation(reason: &Reason) -> String {
                 None => format!("{what} was asked for: stopping cleanly, then leaving the lock to the others"),
             }
         }
+        Reason::ShutDownButKept { needed, .. } => format!(
+            "PostgreSQL is shut down except for archiving; the lock is given away as soon as a standby has WAL up to \
+             {needed}, or the postmaster is gone"
+        ),
         Reason::WaitingForSuccessorsWal { needed } => {
             format!(
                 "PostgreSQL has stopped; the lock is given away as soon as a standby proves to have WAL up to {needed}"

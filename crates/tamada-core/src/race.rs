@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tamada_model::{
-    Answers, Cluster, Live, Lsn, Member, MemberName, PeerAnswer, PeerStatus, SynchronousMode, Timeline,
+    Answers, Cluster, Initialize, Live, Lsn, Member, MemberName, PeerAnswer, PeerStatus, SynchronousMode, Timeline,
 };
 
 use crate::decision::{Fact, Note, Unfit};
@@ -58,7 +58,8 @@ pub fn candidacy(view: &View<'_>, cluster: &Cluster) -> Candidacy {
     standby(view, cluster)
 }
 
-fn refused_lately(view: &View<'_>) -> Option<u64> {
+/// Seconds until we may lead again after pre_promote refused (13.2).
+pub fn refused_lately(view: &View<'_>) -> Option<u64> {
     let until = view.memory.promotion_refused? + view.settings.ttl;
     let left = view.now.mono.until(until);
     (!left.is_zero()).then_some(left.as_secs())
@@ -68,10 +69,12 @@ fn refused_lately(view: &View<'_>) -> Option<u64> {
 /// (12.6): the history key keeps an old primary, frozen while another was promoted, from discarding that promotion.
 fn running_primary(view: &View<'_>, cluster: &Cluster) -> Candidacy {
     if view.settings.pause {
-        let ours = view.system_id();
-        return match cluster.initialize.system_id() {
-            Some(theirs) if Some(theirs) != ours => Candidacy::unfit(Unfit::ForeignSystemId),
-            Some(_) | None => Candidacy::Fit(Vec::new()),
+        return match &cluster.initialize {
+            Initialize::Absent => Candidacy::Fit(Vec::new()),
+            Initialize::Done(id) if Some(*id) == view.system_id() => Candidacy::Fit(Vec::new()),
+            Initialize::Done(_) | Initialize::Underway | Initialize::Invalid(_) => {
+                Candidacy::unfit(Unfit::ForeignSystemId)
+            }
         };
     }
     match (view.timeline(), cluster.timeline()) {
@@ -108,7 +111,7 @@ fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
     health_check(view, cluster, None)
 }
 
-/// 12.8: not too far behind what the leader last told, and on the cluster's timeline.
+/// 12.8: not too far behind what the leader last told.
 fn lag_behind_leader(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
     let Some(mine) = view.live().map(Live::wal_position) else {
         return Some(Candidacy::unfit(Unfit::PositionUnknown));
@@ -119,6 +122,11 @@ fn lag_behind_leader(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
         let note = Note::info("My wal position exceeds maximum replication lag");
         return Some(Candidacy::Unfit(Unfit::LagsBehindLeader { mine, leader, allowed }, vec![note]));
     }
+    None
+}
+
+/// 12.8: on the cluster's timeline, if that is to be checked.
+fn behind_cluster(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
     if !view.settings.check_timeline {
         return None;
     }
@@ -140,6 +148,9 @@ pub fn health_check(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberN
     let Some(mine) = view.live().map(Live::wal_position) else {
         return Candidacy::unfit(Unfit::PositionUnknown);
     };
+    if let Some(unfit) = behind_cluster(view, cluster) {
+        return unfit;
+    }
     let members = members_to_ask(view, cluster, besides);
     let Some(answers) = &view.seen.asked.peers else {
         return match questions(view, cluster, &members) {
@@ -164,7 +175,11 @@ pub fn health_check(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberN
 
 /// Everybody who may have a say: members of the last cluster with a leader, overlaid by the present ones; not ourselves,
 /// not `nofailover` ones (12.7).
-fn members_to_ask(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberName>) -> BTreeMap<MemberName, Member> {
+pub fn members_to_ask(
+    view: &View<'_>,
+    cluster: &Cluster,
+    besides: Option<&MemberName>,
+) -> BTreeMap<MemberName, Member> {
     let mut members = view.memory.cluster_with_leader.as_ref().map(|old| old.members.clone()).unwrap_or_default();
     members.extend(cluster.members.clone());
     members.retain(|name, member| {
@@ -239,18 +254,23 @@ fn former_leader<'a>(view: &'a View<'_>, cluster: &'a Cluster) -> Option<&'a Mem
 }
 
 /// Seconds until we may race, while WAL still arrives or the lock was lost only just now (12.1).
+///
+/// It is the others who hold back, in favour of a primary that still writes. That primary itself takes its lock again
+/// at once: every moment without it is one in which it must not be writable.
 pub fn backoff(view: &View<'_>, cluster: &Cluster) -> Option<u64> {
     let backoff = view.settings.primary_race_backoff;
     let named = cluster.failover.as_ref().is_some_and(|request| request.value.candidate.is_some());
     let previous = view.memory.previous_wal?;
-    if view.settings.pause || named || backoff.is_zero() {
+    if view.settings.pause || named || backoff.is_zero() || view.is_primary() {
         return None;
     }
     let opened = view.memory.race_opened.unwrap_or(view.now.mono);
     let left = view.now.mono.until(opened + backoff);
+    // A loop is waited out whatever the WAL does, also where that is longer than the backoff itself.
+    let settling = view.now.mono.until(opened + view.settings.loop_wait);
     let moved = view.live().is_some_and(|live| live.is_streaming() && live.wal_position() > previous);
-    let just_lost = left + view.settings.loop_wait > backoff;
-    ((!left.is_zero() && moved) || just_lost).then(|| left.as_secs_f64().ceil() as u64)
+    let wait = if moved { left.max(settling) } else { settling };
+    (!wait.is_zero()).then(|| left.max(wait).as_secs_f64().ceil() as u64)
 }
 
 /// A peer's timeline fits (14.12).

@@ -1,7 +1,9 @@
 //! What operators ask of a member directly: restarts and reinitialization (ha-loop.md 19, 20). Requests that only change
 //! the store (switchover, configuration) do not come through here; they are written and then seen like anybody else's.
 
-use tamada_model::{CloneSource, Cluster, Job, JobEnd, Reinitialize, Reply, Request, ScheduledRestart};
+use tamada_model::{
+    CloneSource, Cluster, Job, JobEnd, Reinitialize, Reply, Request, RestartConditions, ScheduledRestart,
+};
 
 use crate::restart::{conditions_hold, job};
 use crate::view::View;
@@ -21,16 +23,9 @@ pub enum Answer {
 
 /// `busy`: the text of the running long action.
 pub fn serve(view: &View<'_>, request: &Request, busy: Option<&str>) -> Answer {
+    let busy = busy.or(half_done(view));
     match request {
-        Request::Restart(conditions) => {
-            if let Err(note) = conditions_hold(view, conditions) {
-                return Answer::Note(Reply::text(503, "restart conditions are not satisfied"), note);
-            }
-            match busy {
-                Some(action) => Answer::Reply(in_progress(action)),
-                None => Answer::Restart(job(view, conditions)),
-            }
-        }
+        Request::Restart(conditions) => restart(view, conditions, busy),
         Request::ScheduleRestart(conditions, schedule) => {
             if view.settings.pause {
                 return Answer::Reply(Reply::text(500, "Can't schedule restart in the paused state"));
@@ -57,6 +52,42 @@ pub fn serve(view: &View<'_>, request: &Request, busy: Option<&str>) -> Answer {
     }
 }
 
+/// What is under way although no job runs: PostgreSQL must not be started or replaced in its middle.
+fn half_done(view: &View<'_>) -> Option<&'static str> {
+    if view.memory.leaving {
+        Some("shutdown")
+    } else if view.memory.step_down.is_some() {
+        Some("demotion")
+    } else if view.memory.bootstrap.is_some() {
+        Some("bootstrap")
+    } else {
+        None
+    }
+}
+
+fn restart(view: &View<'_>, conditions: &RestartConditions, busy: Option<&str>) -> Answer {
+    if let Err(note) = conditions_hold(view, conditions) {
+        return Answer::Note(Reply::text(503, "restart conditions are not satisfied"), note);
+    }
+    if let Some(action) = busy {
+        return Answer::Reply(in_progress(action));
+    }
+    if would_become_a_primary(view) {
+        let note = Note::warning(
+            "not proceeding with the restart: PostgreSQL does not run, and without the lock it must not start as primary",
+        );
+        return Answer::Note(Reply::text(503, "restart failed"), note);
+    }
+    Answer::Restart(job(view, conditions))
+}
+
+/// A restart starts PostgreSQL as it was configured last. Where it does not run, that may be as a primary whose lock is
+/// long another's. In pause that is the operator's wish.
+fn would_become_a_primary(view: &View<'_>) -> bool {
+    let is_standby = view.present().is_some_and(|present| present.recovery_configured);
+    !view.is_running() && !is_standby && !view.has_lock() && !view.settings.pause
+}
+
 fn in_progress(action: &str) -> Reply {
     Reply::text(503, format!("{action} already in progress"))
 }
@@ -65,7 +96,7 @@ fn reinitialize(view: &View<'_>, wish: Reinitialize, busy: Option<&str>) -> Answ
     let Some(cluster) = view.cluster().filter(|cluster| !cluster.is_unlocked()) else {
         return Answer::Reply(Reply::text(503, "Cluster has no leader, can not reinitialize"));
     };
-    if view.has_lock() {
+    if view.has_lock() || view.memory.lease.is_some() {
         return Answer::Reply(Reply::text(503, "I am the leader, can not reinitialize"));
     }
     match busy {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tamada_model::{Job, PgVersion, RestartConditions};
 
-use crate::schedule::{Due, due};
-use crate::{Note, View};
+use crate::schedule::{Due, due, in_words};
+use crate::{Decision, Mark, Note, Reason, View};
 
 /// `Err`: the log line that says which condition does not hold.
 pub fn conditions_hold(view: &View<'_>, conditions: &RestartConditions) -> Result<(), Note> {
@@ -31,29 +31,57 @@ fn timeout(view: &View<'_>, conditions: &RestartConditions) -> Duration {
     conditions.timeout_seconds.map_or(view.settings.primary_start_timeout, Duration::from_secs)
 }
 
-/// What to do about the scheduled restart in this pass.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Planned {
+/// What to do about the scheduled restart.
+enum Planned {
     Nothing,
-    Forget(Note),
-    Restart(Job),
+    Later(Note),
+    Forget(Vec<Note>),
+    Restart(Duration, Note),
 }
 
-pub fn planned(view: &View<'_>) -> Planned {
+/// The planned restart as part of a pass.
+pub enum InThisPass {
+    Restart(Box<Decision>),
+    /// Nothing is to be done but to remember and to log.
+    Aside(Vec<Mark>, Vec<Note>),
+}
+
+pub fn in_this_pass(view: &View<'_>) -> InThisPass {
+    match planned(view) {
+        Planned::Nothing => InThisPass::Aside(Vec::new(), Vec::new()),
+        Planned::Later(note) => InThisPass::Aside(Vec::new(), vec![note]),
+        Planned::Forget(notes) => InThisPass::Aside(vec![Mark::DropScheduledRestart], notes),
+        Planned::Restart(timeout, note) => {
+            let restart = Decision::run(Job::Restart { timeout: Some(timeout) }, Reason::RestartInitiated)
+                .mark(Mark::DropScheduledRestart)
+                .mark(Mark::Recovering)
+                .mark(Mark::StartTimeout(Some(timeout)))
+                .note(note);
+            InThisPass::Restart(Box::new(restart))
+        }
+    }
+}
+
+fn planned(view: &View<'_>) -> Planned {
     let Some(plan) = view.memory.scheduled_restart.as_ref().filter(|_| !view.settings.pause) else {
         return Planned::Nothing;
     };
     if let (Some(then), Some(now)) = (plan.postmaster_start_time, view.live().map(|live| live.postmaster_start_time))
         && then != now
     {
-        return Planned::Forget(Note::info("Cancelling scheduled restart: postgres restart has already happened"));
+        let text = format!("Cancelling scheduled restart: postgres restart has already happened at {}", in_words(now));
+        return Planned::Forget(vec![Note::info(text)]);
     }
     match due(Some(&plan.schedule), "restart", view.now.wall, view.settings.loop_wait) {
-        Due::Later { .. } => Planned::Nothing,
-        Due::Stale(note) => Planned::Forget(note),
-        Due::Now => match conditions_hold(view, &plan.conditions) {
-            Ok(()) => Planned::Restart(job(view, &plan.conditions)),
-            Err(note) => Planned::Forget(note),
+        Due::Unscheduled => Planned::Nothing,
+        Due::Later(note) => Planned::Later(note),
+        Due::Stale(note) => Planned::Forget(vec![note]),
+        Due::Now(note) => match conditions_hold(view, &plan.conditions) {
+            Ok(()) => Planned::Restart(timeout(view, &plan.conditions), note),
+            Err(reason) => {
+                let refusal = Note::warning("Scheduled restart: restart conditions are not satisfied");
+                Planned::Forget(vec![note, reason, refusal])
+            }
         },
     }
 }

@@ -2,6 +2,7 @@
 //! anybody could take over at all (ha-loop.md 14).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tamada_model::{
     Cluster, FailoverKind, FailoverRequest, Live, Lsn, Member, MemberName, PeerAnswer, PeerStatus, Stamped,
@@ -15,8 +16,10 @@ use crate::schedule::{Due, due};
 /// What the leader does about the request in this pass (14.5).
 #[derive(Clone, PartialEq, Debug)]
 pub enum Handling {
-    /// No request, not yet due, or not ours to act on.
+    /// No request, or not ours to act on.
     Nothing,
+    /// Not yet due.
+    Wait(Note),
     Ask(Fact),
     /// It cannot or need not be done: delete it.
     Drop(Chore, Vec<Note>),
@@ -35,18 +38,25 @@ pub fn on_leader(view: &View<'_>, cluster: &Cluster) -> Handling {
         return Handling::Nothing;
     }
     let kind = request.value.kind();
+    let mut notes = Vec::new();
     match due(request.value.scheduled_at.as_ref(), kind.bare(), view.now.wall, view.settings.loop_wait) {
-        Due::Later { .. } => return Handling::Nothing,
+        Due::Unscheduled => {}
+        Due::Now(note) => notes.push(note),
+        Due::Later(note) => return Handling::Wait(note),
         Due::Stale(note) => return drop_request(request, vec![note]),
-        Due::Now => {}
     }
     if let Some(note) = objection(view, &request.value) {
-        return drop_request(request, vec![note]);
+        notes.push(note);
+        return drop_request(request, notes);
     }
     match possible(view, cluster, Wanted { candidate: request.value.candidate.as_ref(), must_have: None, kind }) {
         Possible::Ask(fact) => Handling::Ask(fact),
-        Possible::Yes(notes) => Handling::Demote { kind, to: request.value.candidate.clone(), notes },
-        Possible::No(mut notes) => {
+        Possible::Yes(found) => {
+            notes.extend(found.notes);
+            Handling::Demote { kind, to: request.value.candidate.clone(), notes }
+        }
+        Possible::No(why) => {
+            notes.extend(why);
             notes.push(Note::warning(format!(
                 "{}: no healthy members found, {} is not possible",
                 kind.act(),
@@ -106,13 +116,17 @@ pub fn without_leader(view: &View<'_>, cluster: &Cluster, request: &FailoverRequ
     }
 }
 
+/// How long the last WAL may be on its way: a receiver that waits for a host that died would wait for a minute.
+const LAST_WAL_PATIENCE: Duration = Duration::from_secs(2);
+
 /// The operator named us: no comparison with others (14.8 a). Only what the old leader published as its last position
 /// is waited for a moment, because it is on its way to us.
 fn named_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Candidacy {
     let published = cluster.status.optime;
     let mine = view.live().map(Live::wal_position).unwrap_or_default();
     let streaming = view.live().is_some_and(Live::is_streaming);
-    if request.leader.is_some() && streaming && mine < published {
+    let waited = view.memory.race_opened.map_or(Duration::ZERO, |opened| view.now.mono.since(opened));
+    if request.leader.is_some() && streaming && mine < published && waited < LAST_WAL_PATIENCE {
         return Candidacy::unfit(Unfit::BehindPublishedPosition { mine, published });
     }
     Candidacy::Fit(Vec::new())
@@ -161,7 +175,9 @@ fn without_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverReque
         let wanted = Wanted { candidate: None, must_have: None, kind: request.kind() };
         return match possible(view, cluster, wanted) {
             Possible::Ask(fact) => Candidacy::Ask(fact),
-            Possible::Yes(notes) => Candidacy::Unfit(Unfit::OldLeaderOfSwitchover { successors: 1 }, notes),
+            Possible::Yes(found) => {
+                Candidacy::Unfit(Unfit::OldLeaderOfSwitchover { successors: found.successors }, found.notes)
+            }
             Possible::No(notes) => Candidacy::Fit(notes),
         };
     }
@@ -178,9 +194,8 @@ fn ask_one(view: &View<'_>, cluster: &Cluster, name: &MemberName, member: &Membe
     let act = cluster.failover.as_ref().map_or("failover", |request| request.value.kind().act());
     let Some(answers) = &view.seen.asked.peers else {
         // Everybody is asked at once, so that a second round is not needed if this one turns out to be unfit.
-        let mut members = cluster.members.clone();
-        members.insert(name.clone(), member.clone());
-        members.retain(|other, member| *other != view.me.name && member.api_url.is_some());
+        let mut members = race::members_to_ask(view, cluster, None);
+        members.extend(Some((name.clone(), member.clone())).filter(|(_, member)| member.api_url.is_some()));
         return match race::questions(view, cluster, &members) {
             questions if questions.is_empty() => Health::Bad(unfit_note(act, name, "not reachable")),
             questions => Health::Ask(Fact::Peers(questions)),
@@ -213,8 +228,15 @@ fn limitation(status: &PeerStatus) -> Option<&'static str> {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Possible {
     Ask(Fact),
-    Yes(Vec<Note>),
+    Yes(Found),
     No(Vec<Note>),
+}
+
+/// How many could, and what kept the others from it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Found {
+    pub successors: usize,
+    pub notes: Vec<Note>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -235,14 +257,14 @@ pub fn possible(view: &View<'_>, cluster: &Cluster, wanted: Wanted<'_>) -> Possi
         return Possible::Ask(Fact::Peers(race::questions(view, cluster, &candidates)));
     };
     let mut notes = Vec::new();
-    let mut good = 0;
+    let mut successors = 0;
     for name in candidates.keys() {
         match fitness(view, cluster, answers.get(name), wanted.must_have) {
-            None => good += 1,
+            None => successors += 1,
             Some(why) => notes.push(Note::info(why.replace("<x>", name.as_str()))),
         }
     }
-    if good > 0 { Possible::Yes(notes) } else { Possible::No(notes) }
+    if successors > 0 { Possible::Yes(Found { successors, notes }) } else { Possible::No(notes) }
 }
 
 /// Everybody who might, or the one that was named (14.4).

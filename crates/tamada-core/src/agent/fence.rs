@@ -4,6 +4,7 @@ use tamada_model::{Answers, Job, Now};
 
 use super::{Agent, Effect};
 use crate::decision::Note;
+use crate::memory::ComesBack;
 
 impl Agent {
     /// The last line of defence that this process has: PostgreSQL still writable and the lease about to end.
@@ -17,6 +18,8 @@ impl Agent {
             return;
         }
         self.fenced = Some(lease.asked_at);
+        self.memory.comes_back = ComesBack::AsStandby;
+        self.overtaken = true;
         effects.push(Effect::Log(Note::error(
             "The lease ends and could not be renewed in time: stopping PostgreSQL immediately",
         )));

@@ -7,7 +7,7 @@ use tamada_model::{Cluster, Job, JobEnd, Mono, Now, PostgresFacts};
 use super::{Agent, Effect};
 use crate::decision::{Leave, Note, Reason};
 use crate::lease::HeldLease;
-use crate::memory::{Bootstrap, Rewind, StepDownMode};
+use crate::memory::{Bootstrap, ComesBack, Rewind, StepDownMode};
 use crate::plan::{DcsWrite, WriteOutcome};
 use crate::view::Seen;
 use crate::{phrase, slots};
@@ -45,7 +45,7 @@ impl Agent {
                 self.memory.starting_since = None;
                 self.memory.start_timeout = None;
                 self.memory.crash_recovery_tried = false;
-                self.memory.comes_back = false;
+                self.memory.comes_back = ComesBack::Unasked;
                 if self.memory.rewind == Rewind::Done {
                     self.memory.rewind = Rewind::Unsuspected;
                 }
@@ -81,16 +81,7 @@ impl Agent {
         let done = *outcome == WriteOutcome::Done;
         let lease = done.then_some(HeldLease { asked_at, ttl: self.setup.settings.ttl });
         match write {
-            DcsWrite::Acquire => {
-                self.memory.lease = lease;
-                self.memory.won_race = done;
-                self.memory.lost_race = !done;
-                if done {
-                    self.restart_retention(now);
-                } else {
-                    effects.push(Effect::Log(Note::info("Could not take out TTL lock")));
-                }
-            }
+            DcsWrite::Acquire => return self.learn_acquire(outcome, lease, now, effects),
             DcsWrite::Renew { .. } => self.learn_renewal(outcome, lease, now),
             DcsWrite::Take => {
                 self.memory.lease = lease;
@@ -100,7 +91,7 @@ impl Agent {
                     effects.push(Effect::Say(self.sentence.clone()));
                 }
             }
-            DcsWrite::Release { .. } => self.learn_release(now, effects),
+            DcsWrite::Release { .. } => self.learn_release(outcome, now, effects),
             DcsWrite::BeginBootstrap if done => effects.push(Effect::Say(self.sentence.clone())),
             DcsWrite::BeginBootstrap => {
                 self.because = Some(Reason::InitializeLost);
@@ -115,12 +106,33 @@ impl Agent {
             | DcsWrite::SetFailover { .. }
             | DcsWrite::SetHistory(_) => {}
         }
-        if !done && *write != DcsWrite::Acquire {
+        if !done {
             self.pause_after_failure(now);
         }
     }
 
-    pub(super) fn learn_renewal(&mut self, outcome: &WriteOutcome, lease: Option<HeldLease>, now: Now) {
+    fn learn_acquire(&mut self, outcome: &WriteOutcome, lease: Option<HeldLease>, now: Now, effects: &mut Vec<Effect>) {
+        let lost_before = self.memory.lost_race;
+        self.memory.lease = lease;
+        self.memory.won_race = lease.is_some();
+        self.memory.lost_race = *outcome == WriteOutcome::Beaten;
+        match outcome {
+            WriteOutcome::Done => self.restart_retention(now),
+            WriteOutcome::Beaten => {
+                effects.push(Effect::Log(Note::info("Could not take out TTL lock")));
+                // The first time the winner is worth an immediate look. If we then see none, readings are behind.
+                if lost_before {
+                    self.pause_after_failure(now);
+                }
+            }
+            WriteOutcome::Unclear(why) | WriteOutcome::Failed(why) => {
+                effects.push(Effect::Log(Note::warning(format!("The leader lock could not be taken: {why}"))));
+                self.pause_after_failure(now);
+            }
+        }
+    }
+
+    fn learn_renewal(&mut self, outcome: &WriteOutcome, lease: Option<HeldLease>, now: Now) {
         match outcome {
             WriteOutcome::Done => {
                 self.memory.lease = lease;
@@ -135,10 +147,23 @@ impl Agent {
         }
     }
 
-    /// Whatever the store answered: we asked to be rid of the key, and act as if we were.
-    pub(super) fn learn_release(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    /// 1. We stopped PostgreSQL and give the key back; the store does not answer.
+    /// 2. We act as if it had: nobody gives the key back any more.
+    /// 3. The others wait for it to run out, a whole ttl, with nobody writable.
+    ///
+    /// Therefore the lease stays ours until the store has spoken: whatever wanted the key gone wants it in the next pass,
+    /// too.
+    fn learn_release(&mut self, outcome: &WriteOutcome, now: Now, effects: &mut Vec<Effect>) {
+        match outcome {
+            WriteOutcome::Done | WriteOutcome::Beaten => {}
+            WriteOutcome::Unclear(why) | WriteOutcome::Failed(why) => {
+                effects.push(Effect::Log(Note::warning(format!("The leader lock could not be given back: {why}"))));
+                return;
+            }
+        }
         self.memory.lease = None;
         self.memory.won_race = false;
+        self.memory.recovering = false;
         if let Some(step_down) = &mut self.memory.step_down {
             step_down.released_at = Some(now.mono);
         }
@@ -148,12 +173,12 @@ impl Agent {
     }
 
     /// 9.7: after taking the lock, absent members' slots are kept for their full time again.
-    pub(super) fn restart_retention(&mut self, now: Now) {
+    fn restart_retention(&mut self, now: Now) {
         let names = self.cluster().map(|cluster| cluster.status.retain_slots.clone()).unwrap_or_default();
         self.memory.retained_slots = names.into_iter().map(|name| (name, now.mono)).collect();
     }
 
-    pub(super) fn keep_retained(&mut self, now: Now) {
+    fn keep_retained(&mut self, now: Now) {
         let Some(seen) = self.seen.take() else {
             return;
         };
@@ -179,12 +204,22 @@ impl Agent {
             }
             Job::AbandonBootstrap => {
                 effects.push(Effect::Log(Note::critical("Failed to bootstrap cluster")));
-                effects.push(Effect::Leave(Leave::Refusing));
+                let asked = self.memory.leaving && !self.memory.refusing;
+                effects.push(Effect::Leave(if asked { Leave::AsAsked } else { Leave::Refusing }));
             }
             Job::Stop(_) => {
-                if let (Some(step_down), JobEnd::Stopped(position)) = (&mut self.memory.step_down, end) {
+                let Some(step_down) = &mut self.memory.step_down else { return };
+                step_down.failed = true;
+                if let JobEnd::Stopped(position) = end {
+                    step_down.failed = false;
                     step_down.stopped = Some(*position);
-                    self.memory.comes_back = step_down.mode != StepDownMode::Shutdown;
+                    self.memory.comes_back = match step_down.mode {
+                        StepDownMode::Shutdown => ComesBack::Unasked,
+                        StepDownMode::Offline
+                        | StepDownMode::Graceful
+                        | StepDownMode::Immediate
+                        | StepDownMode::ImmediateNoLock => ComesBack::AsStandby,
+                    };
                 }
             }
             Job::Promote { .. } => self.memory.pre_promote_refused = *end == JobEnd::PrePromoteRefused,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tamada_model::{Mono, Now};
+use tamada_model::{Job, Mono, Now};
 
 use super::Agent;
 use crate::decision::Reason;
@@ -48,9 +48,12 @@ impl Agent {
                 Reason::WaitingForSuccessorsWal { .. }
                 | Reason::NotHealthiest { because: crate::Unfit::BehindPublishedPosition { .. }, .. },
             ) => Duration::from_millis(50),
-            Some(Reason::StillStarting { .. } | Reason::PromotionUnderWay | Reason::RecoveryAfterBootstrap) => {
-                Duration::from_millis(200)
-            }
+            Some(
+                Reason::StillStarting { .. }
+                | Reason::PromotionUnderWay
+                | Reason::RecoveryAfterBootstrap
+                | Reason::ShutDownButKept { .. },
+            ) => Duration::from_millis(200),
             Some(
                 Reason::StoreDark { .. }
                 | Reason::StoreDarkAndLeading { .. }
@@ -60,7 +63,10 @@ impl Agent {
                 | Reason::WaitingForLeadersCheckpoint { .. }
                 | Reason::WaitingForLeaderToBootstrap { .. }
                 | Reason::StartTimedOutButAlone
-                | Reason::DivergenceUnclear { .. },
+                | Reason::DivergenceUnclear { .. }
+                | Reason::RewindCutShort { .. }
+                | Reason::Repointing { .. }
+                | Reason::PostgresSilent { .. },
             ) => Duration::from_secs(1),
             Some(_) if self.memory.rewind.is_open() => Duration::from_secs(1),
             Some(_) => loop_wait,
@@ -95,13 +101,39 @@ impl Agent {
         }
     }
 
-    /// A failure is not repeated at once, whatever rings.
-    pub(super) fn hold_off(&mut self, now: Now) {
-        self.not_before = Some(now.mono + Duration::from_secs(1).min(self.setup.settings.loop_wait));
+    /// A failure is not repeated at once, whatever rings. What costs others something (a copy, a rewind) is tried again
+    /// after a second, then two, four, up to `loop_wait`; PostgreSQL is started again after a second.
+    pub(super) fn hold_off(&mut self, job: &Job, now: Now) {
+        let costly = match job {
+            Job::Bootstrap | Job::Clone { .. } | Job::Reinitialize { .. } | Job::Rewind { .. } => true,
+            Job::PostBootstrap
+            | Job::StartPrimary { .. }
+            | Job::StartStandby { .. }
+            | Job::ChangeUpstream { .. }
+            | Job::Restart { .. }
+            | Job::Promote { .. }
+            | Job::CrashRecovery
+            | Job::Stop(_)
+            | Job::AbandonBootstrap
+            | Job::RemoveData => false,
+        };
+        let doublings = if costly { self.failures.min(6) } else { 0 };
+        self.failures += 1;
+        self.pause(Duration::from_secs(1) * 2u32.pow(doublings), now);
+    }
+
+    pub(super) fn wait_a_second(&mut self, now: Now) {
+        self.pause(Duration::from_secs(1), now);
+    }
+
+    /// No pass for so long, but never beyond the renewal of the lease.
+    fn pause(&mut self, pause: Duration, now: Now) {
+        let until = now.mono + pause.min(self.setup.settings.loop_wait);
+        let renewal = self.memory.lease.map(|lease| lease.renew_at()).filter(|due| *due > now.mono);
+        self.not_before = Some(renewal.map_or(until, |due| until.min(due)));
     }
 
     pub(super) fn pause_after_failure(&mut self, now: Now) {
-        let pause = Duration::from_millis(300).min(self.setup.settings.loop_wait);
-        self.not_before = Some(now.mono + pause);
+        self.pause(Duration::from_millis(300), now);
     }
 }

@@ -1,21 +1,22 @@
-//! Requests of operators, served between passes.
+//! Requests of operators, served between passes, and never on a view older than the request: data is not removed for a
+//! copy from a leader that may be gone.
 
-use tamada_model::{Now, Reply};
+use tamada_model::{Job, Now, Reply};
 
-use super::{Agent, Effect};
-use crate::memory::Rewind;
+use super::{Agent, Effect, Waiting};
+use crate::memory::{Mark, Rewind};
 use crate::requests;
 
 impl Agent {
     pub(super) fn serve_requests(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        while let Some((id, request)) = self.waiting.pop_front() {
-            let Some(seen) = self.seen.take() else {
-                effects.push(Effect::Reply(id, Reply::text(503, "not ready: the cluster has not been seen yet")));
-                continue;
+        while let Some(waiting) = self.waiting.pop_front() {
+            let Some(seen) = self.seen.take_if(|_| waiting.seen) else {
+                return self.waiting.push_front(waiting);
             };
             let busy = self.running.as_ref().map(|running| running.job.text());
-            let answer = requests::serve(&self.view(&seen, now), &request, busy.as_deref());
+            let answer = requests::serve(&self.view(&seen, now), &waiting.request, busy.as_deref());
             self.seen = Some(seen);
+            let id = waiting.id;
             match answer {
                 requests::Answer::Reply(reply) => effects.push(Effect::Reply(id, reply)),
                 requests::Answer::Note(reply, note) => {
@@ -23,20 +24,15 @@ impl Agent {
                     effects.push(Effect::Reply(id, reply));
                 }
                 requests::Answer::Plan(plan) => {
+                    let (status, text) = match &plan {
+                        Some(_) => (202, "Restart scheduled"),
+                        None => (200, "scheduled restart deleted"),
+                    };
                     self.memory.scheduled_restart = plan;
                     self.again = true;
-                    let text = if self.memory.scheduled_restart.is_some() {
-                        (202, "Restart scheduled")
-                    } else {
-                        (200, "scheduled restart deleted")
-                    };
-                    effects.push(Effect::Reply(id, Reply::text(text.0, text.1)));
+                    effects.push(Effect::Reply(id, Reply::text(status, text)));
                 }
-                requests::Answer::Restart(job) => {
-                    self.memory.recovering = true;
-                    self.start(job, Some(id), now, effects);
-                    self.again = true;
-                }
+                requests::Answer::Restart(job) => self.restart(id, job, now, effects),
                 requests::Answer::Reinitialize(job) => {
                     self.memory.rewind = Rewind::Unsuspected;
                     self.start(job, None, now, effects);
@@ -44,11 +40,20 @@ impl Agent {
                     self.again = true;
                 }
                 requests::Answer::CancelFirst => {
-                    effects.extend(self.running.as_ref().map(|running| Effect::Cancel(running.id)));
-                    self.waiting.push_front((id, request));
-                    return;
+                    self.cancel(effects);
+                    return self.waiting.push_front(Waiting { seen: true, ..waiting });
                 }
             }
         }
+    }
+
+    /// 19.2
+    fn restart(&mut self, id: super::RequestId, job: Job, now: Now, effects: &mut Vec<Effect>) {
+        if let Job::Restart { timeout } = &job {
+            self.memory.apply(&Mark::StartTimeout(*timeout), now);
+        }
+        self.memory.apply(&Mark::Recovering, now);
+        self.start(job, Some(id), now, effects);
+        self.again = true;
     }
 }

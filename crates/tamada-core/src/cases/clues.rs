@@ -12,7 +12,7 @@ use tamada_model::{
 use super::describe::started;
 use super::scene::schedule_at;
 use super::words::Words;
-use crate::memory::{Bootstrap, CheckpointAfterPromote, Rewind, StepDownMode};
+use crate::memory::{Bootstrap, CheckpointAfterPromote, ComesBack, Rewind, StepDownMode};
 use crate::plan::WriteOutcome;
 use crate::view::JobView;
 use crate::{Mark, Memory};
@@ -187,8 +187,6 @@ fn flags(words: &mut Words<'_>, memory: &mut Memory) -> bool {
         &mut memory.leaving
     } else if words.eat("join aborted") {
         &mut memory.join_aborted
-    } else if words.eat("stopped to step down") {
-        &mut memory.comes_back
     } else {
         return false;
     };
@@ -235,6 +233,12 @@ fn states(words: &mut Words<'_>, memory: &mut Memory, now: Now) -> bool {
             "prepared" => Bootstrap::Prepared,
             other => panic!("a bootstrap cannot be {other}"),
         });
+    } else if words.eat("comes back") {
+        memory.comes_back = match words.word() {
+            "standby" => ComesBack::AsStandby,
+            "leader" => ComesBack::AsLeader,
+            other => panic!("PostgreSQL does not come back as {other}"),
+        };
     } else if words.eat("checkpoint") {
         memory.checkpoint = match words.word() {
             "asked" => CheckpointAfterPromote::Asked,

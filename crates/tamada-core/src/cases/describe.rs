@@ -295,7 +295,7 @@ impl Ours {
             min_recovery_end_timeline: self.timeline,
             wal_log_hints: self.can_rewind,
             checksums: false,
-            lines: Vec::new(),
+            lines: vec![("Database cluster state".into(), format!("{:?}", self.control))],
         };
         DataDir::Present(Box::new(Present {
             major: Some(PgMajor::of(self.major)),

@@ -3,17 +3,18 @@
 use tamada_model::{CheckpointFirst, CloneSource, Job, Member, Status, Stop, StopMode, Upstream};
 
 use crate::decision::{Decision, Fact, Note, NoteLevel, Verdict};
-use crate::phrase::explanation;
+use crate::phrase::{explanation, sentence};
 use crate::plan::{Act, Command, DcsWrite, Plan, Then, WriteOutcome};
 use crate::slots::SlotPlan;
 
 pub fn decision(decision: &Decision, plan: &Plan) -> Vec<String> {
     let mut lines = vec![format!("{} because {:?}", verdict(&decision.verdict), decision.because)];
-    let why = explanation(&decision.because);
     if let Some(sentence) = &plan.sentence {
         lines.push(format!("says: {sentence}"));
     }
-    if plan.sentence.as_ref() != Some(&why) {
+    let why = explanation(&decision.because);
+    let only_repeats = why == sentence(&decision.because, "this member").unwrap_or(format!("{:?}", decision.because));
+    if !only_repeats {
         lines.push(format!("why: {why}"));
     }
     lines.extend(plan.notes.iter().map(note));

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use tamada_model::{Cluster, FailoverKind, Job, StopMode};
+use tamada_model::{Cluster, FailoverKind, Job, Role, StopMode};
 
-use crate::decision::{Decision, Note, Reason, Step, Verdict};
+use crate::decision::{Chore, Decision, Note, Reason, Step, Verdict};
 use crate::lease::Standing;
 use crate::memory::StepDownMode;
 use crate::plan::WriteOutcome;
@@ -79,11 +79,11 @@ fn with_lock(view: &View<'_>, cluster: &Cluster, work: Work<'_>) -> Step {
         let wanted = Wanted { candidate: None, must_have: None, kind: FailoverKind::ManualFailover };
         match possible(view, cluster, wanted) {
             Possible::Ask(fact) => return Step::ask(fact),
-            Possible::Yes(notes) => {
+            Possible::Yes(found) => {
                 let verdict = Verdict::CancelAndStepDown(StepDownMode::Immediate);
                 return Decision::new(verdict, Reason::CrashRecoveryTooLong)
                     .note(Note::info("Demoting self because crash recovery is taking too long"))
-                    .notes(notes)
+                    .notes(found.notes)
                     .into();
             }
             Possible::No(_) => {}
@@ -150,11 +150,18 @@ pub fn stopping(view: &View<'_>, cluster: Option<&Arc<Cluster>>, work: Option<Wo
     let Some(position) = position else {
         return Decision::stay(Reason::LockRenewedDuring { action }).into();
     };
-    let wanted = Wanted { candidate: None, must_have: Some(position.checkpoint), kind: FailoverKind::Switchover };
+    let named = cluster.failover.as_ref().and_then(|request| request.value.candidate.as_ref());
+    let candidate = named.filter(|_| step_down.mode == StepDownMode::Graceful);
+    let wanted = Wanted { candidate, must_have: Some(position.checkpoint), kind: FailoverKind::Switchover };
     match possible(view, cluster, wanted) {
         Possible::Ask(fact) => Step::ask(fact),
-        Possible::Yes(_) => Decision::new(Verdict::Release(Some(position.publish)), Reason::ReleasingKey).into(),
-        Possible::No(notes) => Decision::stay(Reason::LockRenewedDuring { action }).notes(notes).into(),
+        Possible::Yes(_) => Decision::new(Verdict::Release(Some(position.publish)), Reason::ReleasingKey)
+            .chore(Chore::SetRole(Role::Demoted))
+            .into(),
+        Possible::No(notes) => {
+            let because = Reason::ShutDownButKept { action, needed: position.checkpoint };
+            Decision::stay(because).notes(notes).into()
+        }
     }
 }
 
@@ -176,7 +183,8 @@ fn harder(view: &View<'_>, work: Option<Work<'_>>) -> Option<Step> {
         | Job::AbandonBootstrap
         | Job::RemoveData => false,
     });
-    let released = view.memory.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some());
+    let step_down = view.memory.step_down.as_ref()?;
+    let released = step_down.released_at.is_some() || step_down.mode == StepDownMode::ImmediateNoLock;
     let led = view.role().is_primary();
     (gentle && led && !released && view.memory.lease_runs(view.now.mono).is_none()).then(|| {
         let verdict = Verdict::CancelAndStepDown(StepDownMode::ImmediateNoLock);

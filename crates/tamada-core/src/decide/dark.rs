@@ -7,7 +7,7 @@ use tamada_model::{Job, Role, Upstream};
 
 use crate::decision::{Decision, Note, Reason, Step, Verdict};
 use crate::lease::Standing;
-use crate::memory::{Mark, StepDownMode};
+use crate::memory::{ComesBack, Mark, StepDownMode};
 use crate::situation::Work;
 use crate::view::View;
 
@@ -74,7 +74,8 @@ fn busy_in_the_dark(view: &View<'_>, because: &str, work: Work<'_>) -> Step {
 /// We stopped it to step down, and the store is away: readers get their data back before it returns (15.1 offline).
 /// While the lock may still be ours to give away, a step-down that gives it away waits for the store instead.
 fn down_in_the_dark(view: &View<'_>, dark: Reason) -> Step {
-    let can_start = view.memory.comes_back && view.present().is_some_and(|present| present.system_id.is_some());
+    let can_start = view.memory.comes_back != ComesBack::Unasked
+        && view.present().is_some_and(|present| present.system_id.is_some());
     let to_release = view.memory.step_down.as_ref().is_some_and(|step_down| step_down.mode.releases_key());
     if !can_start || (to_release && view.memory.lease_runs(view.now.mono).is_some()) {
         return Decision::stay(dark).into();

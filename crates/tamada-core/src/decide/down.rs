@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tamada_model::{Cluster, Control, ControlState, FailoverKind, Job, PgMajor, Present, Role, Upstream};
 
 use crate::decision::{Chore, Decision, Note, Reason, Step, Verdict};
-use crate::memory::{Mark, Rewind, StepDownMode};
+use crate::memory::{ComesBack, Mark, Rewind, StepDownMode};
 use crate::switchover::{Possible, Wanted, possible};
 use crate::upstream;
 use crate::view::View;
@@ -28,18 +28,18 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, present: &Present) -> Ste
     if let Some(step) = super::leaderless::unclaimed(view, cluster) {
         return step;
     }
-    if view.has_lock() {
-        match renew(view) {
-            Some(Renewal::Ask(step)) => return step,
-            Some(Renewal::Unclear(because)) => {
-                return Decision::stay(Reason::StoreDark { because }).into();
-            }
-            // Another's now: come back as its standby.
-            Some(Renewal::Lost) => {}
-            None => return with_lock(view, cluster, present),
-        }
+    if view.has_lock() { holding(view, cluster, present) } else { as_standby(view, cluster, present) }
+}
+
+/// The store names us: keep it so before anything is started on it.
+fn holding(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
+    match renew(view) {
+        Some(Renewal::Ask(step)) => step,
+        Some(Renewal::Unclear(because)) => Decision::stay(Reason::StoreDark { because }).into(),
+        // Another's now: come back as its standby.
+        Some(Renewal::Lost) => as_standby(view, cluster, present),
+        None => with_lock(view, cluster, present),
     }
-    as_standby(view, cluster, present)
 }
 
 fn forgetting_the_start(step: Step) -> Step {
@@ -52,14 +52,19 @@ fn forgetting_the_start(step: Step) -> Step {
     }
 }
 
-/// 18: a stopped PostgreSQL stays down, except after a switchover: we stopped that one, and it is to follow (14.10).
+/// 18: a stopped PostgreSQL stays down, except after a switchover: we stopped that one, and it is to follow (14.10), or
+/// to lead on if the switchover was given up.
 fn paused(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
+    let comes_back = view.memory.comes_back;
+    if view.has_lock() && comes_back == ComesBack::AsLeader {
+        return holding(view, cluster, present);
+    }
     if view.has_lock() {
         return Decision::new(Verdict::Release(None), Reason::NotRunningWhilePaused { had_lock: true }).into();
     }
     let rewind = view.memory.rewind;
     let to_be_rewound = rewind == Rewind::Done || (rewind.is_open() && rewind_allowed(view));
-    if to_be_rewound || view.memory.comes_back { as_standby(view, cluster, present) } else { not_running() }
+    if to_be_rewound || comes_back == ComesBack::AsStandby { as_standby(view, cluster, present) } else { not_running() }
 }
 
 fn not_running() -> Step {
@@ -89,10 +94,10 @@ fn with_lock(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
         let wanted = Wanted { candidate: None, must_have: None, kind: FailoverKind::ManualFailover };
         match possible(view, cluster, wanted) {
             Possible::Ask(fact) => return Step::ask(fact),
-            Possible::Yes(notes) => {
+            Possible::Yes(found) => {
                 return Decision::new(Verdict::StepDown(StepDownMode::Immediate), Reason::FailingOverAfterCrash)
                     .note(Note::info("Primary crashed. Failing over."))
-                    .notes(notes)
+                    .notes(found.notes)
                     .into();
             }
             Possible::No(_) => {}
@@ -115,13 +120,14 @@ fn with_lock(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
         .into()
 }
 
-/// 8.4: the same instance, crashed under our eyes, nothing in between.
+/// 8.4: the same instance, crashed under our eyes or stopped by us in vain, nothing in between.
 fn may_restart_as_primary(view: &View<'_>, present: &Present) -> bool {
     let state_fits = present
         .control
         .as_ref()
         .is_some_and(|control| control.state.is_dirty_primary() || control.state == ControlState::ShutDown);
-    state_fits && view.memory.crashed && view.role() == Role::Primary && !present.recovery_configured
+    let ours = view.memory.crashed || view.memory.comes_back == ComesBack::AsLeader;
+    state_fits && ours && view.role() == Role::Primary && !present.recovery_configured
 }
 
 /// 8.9: not ours to lead. First find out whether the data fits, then start following.

@@ -11,9 +11,9 @@ use tamada_model::{
 use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
 use crate::divergence::{Judgement, judge};
 use crate::memory::{Mark, Rewind, StepDownMode};
-use crate::restart::{Planned, planned};
+use crate::restart::InThisPass;
 use crate::view::View;
-use crate::{slots, upstream};
+use crate::{restart, slots, upstream};
 
 use super::down::{crash_recovery_before_rewind, rewind_allowed};
 
@@ -24,31 +24,36 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     if view.is_primary() {
         return primary_without_lock(view, leader);
     }
-    if let Some(step) = restart(view) {
-        return step;
+    // 19.4
+    match restart::in_this_pass(view) {
+        InThisPass::Aside(marks, notes) => with(as_standby(view, cluster, leader), marks, notes),
+        InThisPass::Restart(restart) => Step::Do(*restart),
     }
+}
+
+fn as_standby(view: &View<'_>, cluster: &Arc<Cluster>, leader: &MemberName) -> Step {
     let doubt = if in_doubt(view, cluster) { doubt(view, cluster) } else { Doubt::None };
     let following = Reason::Following { leader: leader.clone() };
     match doubt {
         Doubt::None => follow(view, cluster, leader, following),
         Doubt::Settled(notes) => {
-            with(follow(view, cluster, leader, following), Mark::Rewind(Rewind::NotNeeded), notes.into())
+            with(follow(view, cluster, leader, following), vec![Mark::Rewind(Rewind::NotNeeded)], notes.into())
         }
         // Look again in a later pass; following meanwhile does no harm, PostgreSQL refuses what does not fit.
         Doubt::Open(because) => {
             let unclear = Reason::DivergenceUnclear { leader: leader.clone(), because };
-            with(follow(view, cluster, leader, unclear), Mark::SuspectDivergence, Vec::new())
+            with(follow(view, cluster, leader, unclear), vec![Mark::SuspectDivergence], Vec::new())
         }
         Doubt::Decided(step) => step,
     }
 }
 
 /// Adds what was found out to what is done next; first, because a new upstream raises the doubt again.
-fn with(step: Step, mark: Mark, notes: Vec<Note>) -> Step {
+fn with(step: Step, marks: Vec<Mark>, notes: Vec<Note>) -> Step {
     match step {
         Step::Ask(facts) => Step::Ask(facts),
         Step::Do(mut decision) => {
-            decision.marks.insert(0, mark);
+            decision.marks.splice(0..0, marks);
             decision.notes(notes).into()
         }
     }
@@ -71,22 +76,6 @@ fn primary_without_lock(view: &View<'_>, leader: &MemberName) -> Step {
         false => Reason::PrimaryWithoutLock { leader: leader.clone() },
     };
     Decision::new(Verdict::StepDown(StepDownMode::ImmediateNoLock), because).mark(Mark::RaceSettled).into()
-}
-
-/// 19.4
-fn restart(view: &View<'_>) -> Option<Step> {
-    match planned(view) {
-        Planned::Nothing => None,
-        Planned::Forget(note) => Some(
-            Decision::stay(Reason::Following { leader: view.memory.last_leader.clone()? })
-                .mark(Mark::DropScheduledRestart)
-                .note(note)
-                .into(),
-        ),
-        Planned::Restart(job) => Some(
-            Decision::run(job, Reason::RestartInitiated).mark(Mark::DropScheduledRestart).mark(Mark::Recovering).into(),
-        ),
-    }
 }
 
 /// 11.10 and 23.2: a doubt is open, our timeline is behind the leader's, or this instance was just adopted.
@@ -156,7 +145,7 @@ fn investigate(view: &View<'_>, cluster: &Cluster) -> Doubt {
             match judge(facts) {
                 Judgement::InLine => Doubt::Settled(notes),
                 Judgement::Diverged => match diverged(view, cluster) {
-                    Some(step) => Doubt::Decided(with(step, Mark::Rewind(Rewind::Needed), notes.into())),
+                    Some(step) => Doubt::Decided(with(step, vec![Mark::Rewind(Rewind::Needed)], notes.into())),
                     None => Doubt::Open(format!("we have left the history of {}", leader.name)),
                 },
             }

@@ -55,7 +55,8 @@ pub fn unclaimed(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
 
 fn unfit(view: &View<'_>, because: Unfit, notes: Vec<Note>) -> Step {
     let was_primary = view.is_primary();
-    if view.settings.pause {
+    let standing = standing(&because);
+    if view.settings.pause && standing != Standing::NamedButShort {
         return paused(view, was_primary, notes);
     }
     let reason = match because {
@@ -66,31 +67,38 @@ fn unfit(view: &View<'_>, because: Unfit, notes: Vec<Note>) -> Step {
         let verdict = Verdict::StepDown(StepDownMode::ImmediateNoLock);
         return Decision::new(verdict, reason).mark(Mark::RaceOpened).notes(notes).into();
     }
-    // The winner may be behind us (a named candidate, or because we may not lead): look before following it.
-    let suspicious = match &reason {
-        Reason::NotAllowedToPromote { .. } => true,
-        Reason::NotHealthiest { because, .. } => waits_for_named(because),
-        _ => false,
-    };
+    // The winner may be behind us: look before following it.
+    let suspicious = standing == Standing::WinnerMayBeBehind;
     let mut decision = Decision::stay(reason).mark(Mark::RaceOpened).notes(notes);
-    if suspicious && super::down::rewind_allowed(view) {
+    if suspicious {
         decision = decision.mark(Mark::SuspectDivergence);
     }
     if !view.postgres().callback_called && view.live().is_some() {
-        decision = decision.chore(Chore::FireOnStart);
+        // Just adopted (5 step 15): nobody knows what happened to it before.
+        decision = decision.chore(Chore::FireOnStart).mark(Mark::SuspectDivergence);
     }
     decision.into()
 }
 
-fn waits_for_named(because: &Unfit) -> bool {
+/// How somebody who may not lead now stands to whoever will.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Named by the operator, and still without the last WAL.
+    NamedButShort,
+    /// Others were chosen for other reasons than their WAL (12.4).
+    WinnerMayBeBehind,
+    Outdone,
+}
+
+fn standing(because: &Unfit) -> Standing {
     match because {
-        Unfit::CandidateIsAnother { .. } => true,
+        Unfit::BehindPublishedPosition { .. } => Standing::NamedButShort,
+        Unfit::CandidateIsAnother { .. } | Unfit::NoFailover => Standing::WinnerMayBeBehind,
         Unfit::PromotionRefusedLately { .. }
         | Unfit::Starting
         | Unfit::ForeignSystemId
         | Unfit::TimelineBehindCluster { .. }
         | Unfit::Paused
-        | Unfit::NoFailover
         | Unfit::NotInFailsafe
         | Unfit::WatchdogUnusable
         | Unfit::LagsBehindLeader { .. }
@@ -99,8 +107,7 @@ fn waits_for_named(because: &Unfit) -> bool {
         | Unfit::PrimaryAlive { .. }
         | Unfit::OutrankedByPosition { .. }
         | Unfit::OutrankedByPriority { .. }
-        | Unfit::OldLeaderOfSwitchover { .. }
-        | Unfit::BehindPublishedPosition { .. } => false,
+        | Unfit::OldLeaderOfSwitchover { .. } => Standing::Outdone,
     }
 }
 

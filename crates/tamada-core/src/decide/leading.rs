@@ -9,10 +9,10 @@ use tamada_model::{Answers, Cluster, Initialize, Role};
 use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
 use crate::history::{self, Needed};
 use crate::memory::{CheckpointAfterPromote, Mark, StepDownMode};
-use crate::restart::{Planned, planned};
+use crate::restart::InThisPass;
 use crate::switchover::{Handling, on_leader};
 use crate::view::View;
-use crate::{HeldLease, slots};
+use crate::{HeldLease, race, restart, slots};
 
 use super::busy::{Renewal, renew};
 
@@ -20,19 +20,36 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     if view.settings.pause && !view.is_primary() {
         return paused_standby(view, cluster);
     }
+    if let Some(step) = refused(view) {
+        return step;
+    }
     match renew(view) {
         Some(Renewal::Ask(step)) => return step,
         Some(Renewal::Lost) => return lost(view),
         Some(Renewal::Unclear(because)) => return super::dark::decide(view, &because, None),
         None => {}
     }
-    if let Some(step) = requested(view, cluster) {
-        return step;
+    let Some(lease) = view.memory.lease_runs(view.now.mono) else {
+        return Decision::new(Verdict::Renew, Reason::LeaseDue).into();
+    };
+    match requested(view, cluster) {
+        Requested::Decided(step) => step,
+        Requested::GoOn(chores, notes) => beside(enforce(view, cluster, lease), chores, notes),
     }
-    match view.memory.lease_runs(view.now.mono) {
-        Some(lease) => enforce(view, cluster, lease),
-        None => Decision::new(Verdict::Renew, Reason::LeaseDue).into(),
+}
+
+/// 13.2: the operator's script does not want us to lead. The lock goes back and is not renewed before it is gone.
+fn refused(view: &View<'_>) -> Option<Step> {
+    let refused = view.memory.pre_promote_refused || race::refused_lately(view).is_some();
+    if !refused || view.settings.pause || view.is_primary() {
+        return None;
     }
+    let mut decision = Decision::new(Verdict::Release(None), Reason::PrePromoteRefused)
+        .note(Note::warning("Releasing the leader key voluntarily because the pre-promote script failed"));
+    if view.memory.pre_promote_refused {
+        decision = decision.mark(Mark::PromotionRefused);
+    }
+    Some(decision.into())
 }
 
 /// 10.1: in pause the lock of a standby goes back, unless a named candidate is about to be promoted.
@@ -42,7 +59,8 @@ fn paused_standby(view: &View<'_>, cluster: &Cluster) -> Step {
         return Decision::new(Verdict::Release(None), Reason::NotPrimaryWhilePaused).into();
     }
     match view.memory.lease_runs(view.now.mono) {
-        Some(lease) if view.role() != Role::Promoted => promote(view, lease),
+        // Once: what pre_promote says is not acted on in pause (13.7), and asking it again and again would not help.
+        Some(lease) if view.role() != Role::Promoted && !view.memory.pre_promote_refused => promote(view, lease),
         Some(_) | None => Decision::stay(Reason::WaitingForOwnPromotion).into(),
     }
 }
@@ -58,30 +76,37 @@ fn lost(view: &View<'_>) -> Step {
     Decision::stay(because).note(error).into()
 }
 
-/// A switchover or failover was asked for; `None` when there is nothing to do about it now.
-pub fn requested(view: &View<'_>, cluster: &Arc<Cluster>) -> Option<Step> {
-    Some(match on_leader(view, cluster) {
-        Handling::Nothing => return None,
-        Handling::Ask(fact) => Step::ask(fact),
-        Handling::Drop(chore, notes) => {
-            Decision::stay(Reason::LeaderWithLock).chore(chore).chores(upkeep(view, cluster)).notes(notes).into()
-        }
+/// What a request to move the leader comes to in this pass.
+pub enum Requested {
+    Decided(Step),
+    /// Go on as if there were none, with these on the side.
+    GoOn(Vec<Chore>, Vec<Note>),
+}
+
+/// 14.5
+pub fn requested(view: &View<'_>, cluster: &Arc<Cluster>) -> Requested {
+    match on_leader(view, cluster) {
+        Handling::Nothing => Requested::GoOn(Vec::new(), Vec::new()),
+        Handling::Wait(note) => Requested::GoOn(Vec::new(), vec![note]),
+        Handling::Ask(fact) => Requested::Decided(Step::ask(fact)),
+        Handling::Drop(chore, notes) => Requested::GoOn(vec![chore], notes),
         Handling::Demote { kind, to, notes } => {
-            Decision::new(Verdict::StepDown(StepDownMode::Graceful), Reason::RequestedDemotion { kind, to })
-                .notes(notes)
-                .into()
+            let verdict = Verdict::StepDown(StepDownMode::Graceful);
+            Requested::Decided(Decision::new(verdict, Reason::RequestedDemotion { kind, to }).notes(notes).into())
         }
-    })
+    }
+}
+
+/// What was found on the side goes along with whatever is decided.
+pub fn beside(step: Step, chores: Vec<Chore>, notes: Vec<Note>) -> Step {
+    match step {
+        Step::Ask(facts) => Step::Ask(facts),
+        Step::Do(decision) => decision.chores(chores).notes(notes).into(),
+    }
 }
 
 /// 13: PostgreSQL is to be the primary.
 fn enforce(view: &View<'_>, cluster: &Arc<Cluster>, lease: HeldLease) -> Step {
-    if view.memory.pre_promote_refused && !view.settings.pause {
-        return Decision::new(Verdict::Release(None), Reason::PrePromoteRefused)
-            .mark(Mark::PromotionRefused)
-            .note(Note::warning("Releasing the leader key voluntarily because the pre-promote script failed"))
-            .into();
-    }
     if view.is_primary() {
         return lead(view, cluster);
     }
@@ -95,8 +120,9 @@ fn enforce(view: &View<'_>, cluster: &Arc<Cluster>, lease: HeldLease) -> Step {
 fn promote(view: &View<'_>, lease: HeldLease) -> Step {
     match &view.postgres().answers {
         Answers::Live(_) => {}
-        Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => {
-            return Decision::stay(Reason::PromotionUnderWay).into();
+        Answers::Unasked | Answers::Rejecting => return Decision::stay(Reason::PromotionUnderWay).into(),
+        Answers::Silent { because } => {
+            return Decision::stay(Reason::PostgresSilent { because: because.clone() }).into();
         }
     }
     let left = view.now.mono.until(lease.fence_at());
@@ -104,28 +130,35 @@ fn promote(view: &View<'_>, lease: HeldLease) -> Step {
         return Decision::stay(Reason::LeaseTooShortToPromote { left }).into();
     }
     let because = if view.memory.won_race { Reason::PromotingAfterRace } else { Reason::PromotingWithLock };
-    Decision::new(Verdict::Promote(lease), because).mark(Mark::RaceSettled).into()
+    Decision::new(Verdict::Promote(lease), because).mark(Mark::RaceSettled).mark(Mark::Promoting).into()
 }
 
 fn lead(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
-    if let Planned::Restart(job) = planned(view) {
-        return Decision::run(job, Reason::RestartInitiated)
-            .mark(Mark::DropScheduledRestart)
-            .mark(Mark::Recovering)
-            .into();
-    }
+    let (marks, notes) = match restart::in_this_pass(view) {
+        InThisPass::Aside(marks, notes) => (marks, notes),
+        InThisPass::Restart(restart) => return Step::Do(*restart),
+    };
     if let Some(fact) = history_question(view, cluster) {
         return Step::ask(fact);
     }
     let because = if view.memory.won_race { Reason::AcquiredAsPrimary } else { Reason::LeaderWithLock };
-    let mut decision = Decision::stay(because).mark(Mark::RaceSettled).chores(upkeep(view, cluster));
-    if let Planned::Forget(note) = planned(view) {
-        decision = decision.mark(Mark::DropScheduledRestart).note(note);
-    }
-    if view.memory.checkpoint == CheckpointAfterPromote::Missing {
-        decision = decision.chore(Chore::CheckpointAfterPromote).mark(Mark::CheckpointAsked);
+    let mut decision = Decision::stay(because).mark(Mark::RaceSettled).chores(upkeep(view, cluster)).notes(notes);
+    decision.marks.extend(marks);
+    match view.memory.checkpoint {
+        CheckpointAfterPromote::Missing if is_checkpointed(view) => decision = decision.mark(Mark::CheckpointDone),
+        CheckpointAfterPromote::Missing => {
+            decision = decision.chore(Chore::CheckpointAfterPromote).mark(Mark::CheckpointAsked);
+        }
+        CheckpointAfterPromote::Asked | CheckpointAfterPromote::Done => {}
     }
     decision.into()
+}
+
+/// 23.11: pg_control has seen a checkpoint on our timeline. What we know of it may be old, but timelines only grow.
+fn is_checkpointed(view: &View<'_>) -> bool {
+    let control = view.present().and_then(|present| present.control.as_ref());
+    let timeline = control.and_then(|control| control.checkpoint_timeline);
+    timeline.is_some() && timeline == view.timeline()
 }
 
 fn history_question(view: &View<'_>, cluster: &Cluster) -> Option<Fact> {

@@ -11,6 +11,7 @@ use crate::switchover::{Possible, Wanted, possible};
 use crate::view::View;
 
 use super::busy::{Renewal, renew};
+use super::leading::{self, Requested};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     if !view.has_lock() {
@@ -31,8 +32,13 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     let since = view.memory.starting_since.unwrap_or(view.now.mono);
     let left = view.now.mono.until(since + timeout);
     if !left.is_zero() || view.settings.pause {
-        return super::leading::requested(view, cluster)
-            .unwrap_or_else(|| Decision::stay(Reason::StillStarting { seconds_left: left.as_secs() }).into());
+        return match leading::requested(view, cluster) {
+            Requested::Decided(step) => step,
+            Requested::GoOn(chores, notes) => {
+                let waiting = Decision::stay(Reason::StillStarting { seconds_left: left.as_secs() });
+                leading::beside(waiting.into(), chores, notes)
+            }
+        };
     }
     timed_out(view, cluster)
 }
@@ -41,9 +47,9 @@ fn timed_out(view: &View<'_>, cluster: &Cluster) -> Step {
     let wanted = Wanted { candidate: None, must_have: None, kind: FailoverKind::ManualFailover };
     match possible(view, cluster, wanted) {
         Possible::Ask(fact) => Step::ask(fact),
-        Possible::Yes(notes) => Decision::new(Verdict::StepDown(StepDownMode::Immediate), Reason::StartTimedOut)
+        Possible::Yes(found) => Decision::new(Verdict::StepDown(StepDownMode::Immediate), Reason::StartTimedOut)
             .note(Note::info("Demoting self because primary startup is taking too long"))
-            .notes(notes)
+            .notes(found.notes)
             .into(),
         Possible::No(notes) => Decision::stay(Reason::StartTimedOutButAlone).notes(notes).into(),
     }

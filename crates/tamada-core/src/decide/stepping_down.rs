@@ -19,7 +19,7 @@ pub const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(2);
 const WAL_PATIENCE: Duration = Duration::from_secs(2);
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, step_down: &StepDown) -> Step {
-    if step_down.stopped.is_none() || view.is_running() {
+    if view.is_running() {
         return not_stopped(view, step_down);
     }
     let holds = view.has_lock() && view.memory.lease.is_some() && step_down.released_at.is_none();
@@ -36,7 +36,8 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, step_down: &StepDown) -> 
 
 /// The key is given to a successor that has everything we acknowledged. PostgreSQL itself waits for connected standbys
 /// before it exits, so this normally costs one question. If nobody proves to have our last position, a switchover that
-/// was asked for is not worth losing commits: we lead on (the original gives the key away all the same, 15.10).
+/// was asked for is not worth losing commits: we lead on (the original gives the key away all the same, 15.10). The lock
+/// was kept all the while, so PostgreSQL comes back as the primary it was.
 fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
     match renew(view) {
         Some(Renewal::Ask(step)) => return step,
@@ -57,7 +58,7 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
     let wanted = Wanted { candidate, must_have: Some(position.checkpoint), kind: FailoverKind::Switchover };
     match possible(view, cluster, wanted) {
         Possible::Ask(fact) => Step::ask(fact),
-        Possible::Yes(notes) => release(notes),
+        Possible::Yes(found) => release(found.notes),
         Possible::No(notes) if step_down.successor_until.is_none_or(|until| view.now.mono < until) => {
             Decision::stay(Reason::WaitingForSuccessorsWal { needed: position.checkpoint })
                 .mark(Mark::AwaitSuccessor(WAL_PATIENCE))
@@ -67,7 +68,7 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
         Possible::No(notes) => {
             let decision = Decision::stay(Reason::SwitchoverAbandoned { needed: position.checkpoint });
             let request = cluster.failover.as_ref().map(|request| Chore::ClearFailover(request.stamp.clone()));
-            decision.chores(request).mark(Mark::SteppedDown).notes(notes).into()
+            decision.chores(request).mark(Mark::LeadOn).notes(notes).into()
         }
     }
 }
@@ -82,9 +83,6 @@ fn end() -> Step {
 
 /// The stop failed, or PostgreSQL came back: stop it again, harder if it must not run.
 fn not_stopped(view: &View<'_>, step_down: &StepDown) -> Step {
-    if !view.is_running() {
-        return Decision::stay(Reason::SteppedDown).mark(Mark::SuspectDivergence).mark(Mark::SteppedDown).into();
-    }
     let mode = match step_down.mode {
         StepDownMode::Graceful | StepDownMode::Immediate | StepDownMode::Shutdown if view.has_lock() => step_down.mode,
         StepDownMode::Graceful
