@@ -170,6 +170,7 @@ impl Postgres {
         self.keep_heartbeat(postmaster.pid, client);
         let mut memory = self.memory();
         memory.server_version = Some(live.server_version);
+        memory.slots = Some(live.slots.clone());
         memory.receiver = live.standby().and_then(|standby| standby.receiver.clone());
         drop(memory);
         Ok(live)

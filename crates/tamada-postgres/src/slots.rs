@@ -8,7 +8,6 @@ use tamada_model::document::scalar_text;
 use tamada_model::{Document, Lsn, Slot};
 
 use crate::client::Client;
-use crate::connect::Patience;
 use crate::inspect::monitor;
 use crate::{PgError, Postgres};
 
@@ -34,20 +33,76 @@ pub struct WantedSlot {
     pub may_clean: bool,
 }
 
+/// What has to be done to one slot.
+#[derive(Clone, Debug, PartialEq)]
+enum Act {
+    Create(String),
+    Drop(String),
+    /// Dropped and made anew: its `xmin` is a leftover that vacuum waits for.
+    Renew(String),
+    Advance(String, Lsn),
+}
+
 impl Postgres {
+    /// Makes the slots as planned. In a quiet pass the last look shows that nothing is to be done, and nobody is asked.
     pub async fn sync_slots(&self, plan: SlotPlan) -> Result<(), PgError> {
-        let mut client = self.connect_locally("heartbeat", Patience::Short).await?;
-        let mut existing = monitor::slots(&mut client).await?;
-        for slot in unwanted(&plan, &existing) {
-            if drop_slot(&mut client, &slot).await? {
-                existing.retain(|other| other.name != slot);
-            }
+        let seen = self.memory().slots.clone();
+        if seen.is_some_and(|existing| acts(&plan, &existing).is_empty()) {
+            return Ok(());
         }
-        for wanted in &plan.wanted {
-            let slot = existing.iter().find(|slot| slot.name == wanted.name);
-            make(&mut client, wanted, slot).await?;
+        let Some(postmaster) = self.postmaster() else { return Ok(()) };
+        let mut client = self.heartbeat(postmaster.pid).await?;
+        let existing = monitor::slots(&mut client).await?;
+        self.memory().slots = None;
+        for act in acts(&plan, &existing) {
+            perform(&mut client, act).await?;
         }
+        self.keep_heartbeat(postmaster.pid, client);
         Ok(())
+    }
+}
+
+/// Drops first: a slot of the wrong kind is in the way of the right one.
+fn acts(plan: &SlotPlan, existing: &[Slot]) -> Vec<Act> {
+    let unwanted = unwanted(plan, existing);
+    let found = |wanted: &WantedSlot| {
+        existing.iter().filter(|slot| !unwanted.contains(&slot.name)).find(|slot| slot.name == wanted.name)
+    };
+    let made = plan.wanted.iter().filter_map(|wanted| match found(wanted) {
+        None => Some(Act::Create(wanted.name.clone())),
+        Some(slot) => upkeep(wanted, slot),
+    });
+    unwanted.iter().cloned().map(Act::Drop).chain(made).collect()
+}
+
+/// A slot that somebody uses here looks after itself.
+fn upkeep(wanted: &WantedSlot, slot: &Slot) -> Option<Act> {
+    if wanted.active_here || slot.active {
+        return None;
+    }
+    if slot.xmin.is_some() {
+        return wanted.may_clean.then(|| Act::Renew(wanted.name.clone()));
+    }
+    match (slot.restart_lsn, wanted.lsn) {
+        // Made by a stranger, without reserving anything.
+        (None, _) => Some(Act::Drop(wanted.name.clone())),
+        (Some(at), Some(known)) if known > at => Some(Act::Advance(wanted.name.clone(), known)),
+        (Some(_), Some(_) | None) => None,
+    }
+}
+
+async fn perform(client: &mut Client, act: Act) -> Result<(), PgError> {
+    match act {
+        Act::Create(name) => create(client, &name).await,
+        Act::Drop(name) => drop_slot(client, &name).await.map(drop),
+        Act::Advance(name, to) => advance(client, &name, to).await,
+        Act::Renew(name) => {
+            if drop_slot(client, &name).await? {
+                tracing::warn!("Replication slot '{name}' had an obsolete xmin and was recreated");
+                create(client, &name).await?;
+            }
+            Ok(())
+        }
     }
 }
 
@@ -93,26 +148,6 @@ async fn drop_slot(client: &mut Client, name: &str) -> Result<bool, PgError> {
             Ok(false)
         }
         Err(error) => Err(error),
-    }
-}
-
-async fn make(client: &mut Client, wanted: &WantedSlot, slot: Option<&Slot>) -> Result<(), PgError> {
-    let Some(slot) = slot else { return create(client, &wanted.name).await };
-    if wanted.active_here || slot.active {
-        return Ok(());
-    }
-    if slot.xmin.is_some() {
-        // Feedback of a standby that has moved on: nobody would ever take it back, and vacuum waits for it.
-        if wanted.may_clean && drop_slot(client, &wanted.name).await? {
-            tracing::warn!("Replication slot '{}' had an obsolete xmin and was recreated", wanted.name);
-            return create(client, &wanted.name).await;
-        }
-        return Ok(());
-    }
-    match (slot.restart_lsn, wanted.lsn) {
-        (None, _) => drop_slot(client, &wanted.name).await.map(drop),
-        (Some(at), Some(known)) if known > at => advance(client, &wanted.name, known).await,
-        (Some(_), Some(_) | None) => Ok(()),
     }
 }
 
@@ -174,6 +209,18 @@ mod tests {
         let lost = Slot { wal_status: Some("lost".into()), ..slot("a") };
         let plan = SlotPlan { wanted: vec![wanted("a")], ..SlotPlan::default() };
         assert_eq!(unwanted(&plan, &[lost]), ["a"]);
+    }
+
+    #[test]
+    fn only_what_differs_is_done() {
+        let quiet =
+            |name: &str| WantedSlot { active_here: false, lsn: Some(Lsn::new(10)), may_clean: true, ..wanted(name) };
+        let at = |name: &str, lsn| Slot { restart_lsn: Some(Lsn::new(lsn)), ..slot(name) };
+        let plan = SlotPlan { wanted: vec![quiet("a"), quiet("b"), quiet("c"), wanted("d")], ..SlotPlan::default() };
+        let existing = [at("a", 5), at("b", 10), Slot { xmin: Some(7), ..at("c", 10) }];
+        let expected = [Act::Advance("a".into(), Lsn::new(10)), Act::Renew("c".into()), Act::Create("d".into())];
+        assert_eq!(acts(&plan, &existing), expected);
+        assert!(acts(&SlotPlan { wanted: vec![wanted("b")], ..plan }, &[at("b", 10)]).is_empty());
     }
 
     #[test]

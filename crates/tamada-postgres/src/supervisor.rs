@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tamada_model::{
-    Control, PendingRestart, PgMajor, PgVersion, PostgresConfig, Role, State, SystemId, Timeline, WalReceiver,
+    Control, PendingRestart, PgMajor, PgVersion, PostgresConfig, Role, Slot, State, SystemId, Timeline, WalReceiver,
 };
 use tokio::sync::watch;
 
@@ -74,6 +74,9 @@ pub(crate) struct Memory {
     pub recovery_cache: RecoveryCache,
     /// The WAL receiver as the last look saw it; cleared when its upstream is changed.
     pub receiver: Option<WalReceiver>,
+    /// The slots as the last look saw them; cleared when they are changed or the postmaster is. Stale: at worst one
+    /// needless or refused statement.
+    pub slots: Option<Vec<Slot>>,
     /// Whether `pg_rewind --help` works; asked once.
     pub rewind_works: Option<bool>,
     /// The server of this version is running, as it said itself.
@@ -107,6 +110,7 @@ impl Postgres {
             recovery: BTreeMap::new(),
             recovery_cache: RecoveryCache::default(),
             receiver: None,
+            slots: None,
             rewind_works: None,
             server_version: None,
             major: None,
@@ -161,6 +165,7 @@ impl Postgres {
         let mut memory = self.memory();
         memory.timeline = None;
         memory.server_version = None;
+        memory.slots = None;
         drop(memory);
         self.0.postmaster.send_replace(postmaster);
     }

@@ -12,13 +12,14 @@ use crate::Postgres;
 use crate::configure::files;
 use crate::process::child;
 use crate::process::orphans;
-use crate::process::pid_file;
+use crate::process::pid_file::{self, PidFile};
 use crate::tools::Tool;
 use crate::wal;
 
 impl Postgres {
     pub(super) async fn crash_recovery(&self, hand: &JobHand) -> Outcome {
-        if !orphans::wait_gone(&self.data_dir(), self.config().retry_timeout).await {
+        let left = self.files(|config| Ok(pid_file::read(&config.data_dir).map(PidFile::resolved))).await?;
+        if !orphans::wait_gone(left, self.config().retry_timeout).await {
             return Ok(JobEnd::Failed("processes of the crashed server still hold its shared memory".to_owned()));
         }
         self.archive_ready(hand).await;

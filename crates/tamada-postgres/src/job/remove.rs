@@ -17,7 +17,7 @@ impl Postgres {
     pub(super) async fn abandon_bootstrap(&self, hand: &JobHand) -> Outcome {
         self.stop(&immediately(None), Tell::No, hand).await?;
         self.files(move_aside).await?;
-        self.data_is_gone();
+        self.data_is_gone().await?;
         let mut memory = self.memory();
         memory.bootstrapping = false;
         memory.custom_bootstrap = None;
@@ -42,15 +42,19 @@ impl Postgres {
             })
         })
         .await?;
-        self.data_is_gone();
-        Ok(())
+        self.data_is_gone().await
     }
 
-    fn data_is_gone(&self) {
-        self.0.notes.erase(Underway::Copy);
-        self.0.notes.erase(Underway::Rewind);
+    async fn data_is_gone(&self) -> Result<(), PgError> {
         self.forget_data();
         self.set_role(Role::Uninitialized);
+        let notes = self.0.notes.clone();
+        self.files(move |_| {
+            notes.erase(Underway::Copy);
+            notes.erase(Underway::Rewind);
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -55,13 +55,33 @@ impl Postgres {
         }
         self.enter(State::Stopped, hand);
         let done = self.run_rewind(&from, hand).await?;
-        if done { Ok(self.rewound()) } else { Ok(self.not_rewound(&from).await) }
+        self.memory().control = None;
+        if !done {
+            return Ok(self.not_rewound(&from).await);
+        }
+        self.erase_rewind_note().await?;
+        Ok(JobEnd::Done)
     }
 
-    fn rewound(&self) -> JobEnd {
-        self.0.notes.erase(Underway::Rewind);
-        self.memory().control = None;
-        JobEnd::Done
+    /// Writes down that the files are being changed; tells whether that was written there already, by one who was cut
+    /// short and has touched the files whatever we do.
+    async fn note_rewind(&self) -> Result<bool, PgError> {
+        let notes = self.0.notes.clone();
+        self.files(move |config| {
+            let before = notes.find(Underway::Rewind).is_some();
+            notes.write(Underway::Rewind).map_err(PgError::file("noting the rewind beside", &config.data_dir))?;
+            Ok(before)
+        })
+        .await
+    }
+
+    async fn erase_rewind_note(&self) -> Result<(), PgError> {
+        let notes = self.0.notes.clone();
+        self.files(move |_| {
+            notes.erase(Underway::Rewind);
+            Ok(())
+        })
+        .await
     }
 
     /// 23.8: with a leader that is gone it may work next time; with a healthy one it never will.
@@ -106,11 +126,7 @@ impl Postgres {
 
     /// Runs it, as often as it can be helped with a missing WAL segment; tells whether it ended well.
     async fn run_rewind(&self, from: &From, hand: &JobHand) -> Result<bool, PgError> {
-        let notes = self.0.notes.clone();
-        self.files(move |config| {
-            notes.write(Underway::Rewind).map_err(PgError::file("noting the rewind beside", &config.data_dir))
-        })
-        .await?;
+        let cut_short_before = self.note_rewind().await?;
         let restore_command = self.setting_after_restart("restore_command").await.filter(|command| !command.is_empty());
         let restores_itself = restore_command.is_some() && self.rewind_restores();
         loop {
@@ -127,6 +143,9 @@ impl Postgres {
                 (_, _) => false,
             };
             if !fetched {
+                if !cut_short_before && left_untouched(&output) {
+                    self.erase_rewind_note().await?;
+                }
                 return Ok(false);
             }
         }
@@ -231,6 +250,14 @@ impl Postgres {
 
 /// Connecting, asking, and a checkpoint that may have to write much.
 const CHECK: Duration = Duration::from_secs(300);
+
+/// Whether pg_rewind failed before it wrote anything: while connecting, while comparing the histories, or because it
+/// could not read all of the WAL. Then the directory is as good as before.
+fn left_untouched(output: &Output) -> bool {
+    let said = |text: &str| output.stderr.contains(text) || output.stdout.contains(text);
+    let wal_missing = wal::missing_segment(&output.stderr).or_else(|| wal::missing_segment(&output.stdout)).is_some();
+    !said("rewinding from last common checkpoint") || wal_missing
+}
 
 fn source(upstream: &Upstream) -> Option<From> {
     match upstream {

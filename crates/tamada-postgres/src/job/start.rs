@@ -19,7 +19,7 @@ use crate::configure::{controlled, files};
 use crate::inspect::data_dir;
 use crate::markers::Underway;
 use crate::process::launch::{self, Launch};
-use crate::process::pid_file::{self, Status};
+use crate::process::pid_file::{self, PidFile, Status};
 use crate::process::postmaster::Postmaster;
 use crate::process::{orphans, table};
 use crate::tools::Tool;
@@ -158,9 +158,8 @@ impl Postgres {
         deadline: Deadline,
         hand: &JobHand,
     ) -> Result<Arc<Postmaster>, PgError> {
-        let data_dir = self.data_dir();
-        let gone = orphans::wait_gone(&data_dir, deadline.left());
-        if !gone.await {
+        let left = self.files(|config| Ok(pid_file::read(&config.data_dir).map(PidFile::resolved))).await?;
+        if !orphans::wait_gone(left, deadline.left()).await {
             return Err(PgError::Misconfigured(
                 "processes of the previous server still hold its shared memory: end them".to_owned(),
             ));
@@ -169,7 +168,7 @@ impl Postgres {
             tracing::info!("PostgreSQL start cancelled.");
             return Err(PgError::Cancelled);
         }
-        let launch = self.launch_words(parameters);
+        let launch = self.launch_words(parameters).await?;
         let program = launch.program.display().to_string();
         let pid = launch::launch(&launch).map_err(|source| PgError::NotRun { tool: program, source })?;
         tracing::info!("postmaster pid={pid}");
@@ -180,16 +179,17 @@ impl Postgres {
         Ok(postmaster)
     }
 
-    fn launch_words(&self, parameters: &Parameters) -> Launch {
+    async fn launch_words(&self, parameters: &Parameters) -> Result<Launch, PgError> {
         let data_dir = self.data_dir();
         let mut words = vec!["-D".to_owned(), data_dir.display().to_string()];
         words.push(format!("--config-file={}", self.conf_path().display()));
         words.extend(controlled::command_line(parameters));
-        let stranger = pid_file::left_behind(&data_dir, self.tools().file_name(Tool::Postgres));
+        let program = self.tools().file_name(Tool::Postgres).to_owned();
+        let stranger = self.files(move |config| Ok(pid_file::left_behind(&config.data_dir, &program))).await?;
         if let Some(pid) = stranger {
             tracing::info!("Telling pg_ctl that it is safe to ignore postmaster.pid for process {pid}");
         }
-        Launch { program: self.tools().path(Tool::Postgres), words, ignore_pid: stranger }
+        Ok(Launch { program: self.tools().path(Tool::Postgres), words, ignore_pid: stranger })
     }
 
     fn died_at_once(&self) -> PgError {

@@ -160,7 +160,9 @@ impl Postgres {
 
     /// Goes on until the server is gone.
     async fn watch_shutdown(&self, stop: &Stop, postmaster: &Postmaster, hand: &JobHand) -> Infallible {
-        while has_clients(postmaster.pid) {
+        let pid = postmaster.pid;
+        // A process that waits for a hanging disk may not even tell its title; then we do not know, and look again.
+        while self.0.disk.work(PEEK, move || has_clients(pid)).await.unwrap_or(true) {
             tokio::time::sleep(CLIENTS).await;
         }
         hand.tell(JobProgress::NoClients);

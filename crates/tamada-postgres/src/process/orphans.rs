@@ -7,12 +7,11 @@
 //! Therefore we wait for them as long as they need to notice, then tell them what their postmaster would have told
 //! them, to quit at once, and in the end kill them. Crash recovery follows in any case, so nothing can be lost by it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::pid_file::{self, PidFile};
+use super::pid_file::PidFile;
 use super::table;
 use crate::clock::now;
 
@@ -22,9 +21,9 @@ const NOTICE: Duration = Duration::from_millis(150);
 const QUIT: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// Returns when nobody uses the dead server's shared memory any more; `false` if that did not come about `within`.
-pub(crate) async fn wait_gone(data_dir: &Path, within: Duration) -> bool {
-    let Some(file) = pid_file::read(data_dir) else { return true };
+/// `left`: the dead server's pid file, with its directory resolved. Returns when nobody uses the dead server's shared memory any more; `false` if that did not come about `within`.
+pub(crate) async fn wait_gone(left: Option<PidFile>, within: Duration) -> bool {
+    let Some(file) = left else { return true };
     let Some(segment) = file.shared_memory else { return true };
     let begin = now();
     let mut told = Told::Nothing;
@@ -62,9 +61,8 @@ fn tell(told: Told, waited: Duration, file: &PidFile) -> Told {
 
 /// Processes of this server that are left: they work in its data directory, and their postmaster is gone.
 fn signal_orphans(file: &PidFile, signal: Signal) {
-    let Ok(data_dir) = std::fs::canonicalize(&file.data_dir) else { return };
     for stat in table::all().into_iter().filter(|stat| !stat.zombie) {
-        let ours = table::working_directory(stat.pid).is_some_and(|directory| directory == data_dir)
+        let ours = table::working_directory(stat.pid).is_some_and(|directory| directory == file.data_dir)
             && table::title(stat.pid).starts_with("postgres: ")
             && stat.parent != file.pid;
         if let Some(pid) = Pid::from_raw(stat.pid).filter(|_| ours) {

@@ -42,6 +42,14 @@ pub(crate) fn read(data_dir: &Path) -> Option<PidFile> {
     parse(&fs::read_to_string(path(data_dir)).ok()?)
 }
 
+impl PidFile {
+    /// With the data directory as the kernel names it: without links.
+    pub fn resolved(self) -> Self {
+        let data_dir = fs::canonicalize(&self.data_dir).unwrap_or(self.data_dir);
+        Self { data_dir, ..self }
+    }
+}
+
 /// The process that a stale pid file names, if there is one of that number which is no server of ours: a stranger, or a
 /// dead postmaster that its parent has not collected yet. PostgreSQL takes either for a running server unless it is
 /// told not to (`PG_GRANDPARENT_PID`).

@@ -64,3 +64,24 @@ async fn a_crashed_primary_is_ended_cleanly_in_single_user_mode() {
     let DataDir::Present(present) = node.look().await.data else { panic!() };
     assert_eq!(present.control.unwrap().state, ControlState::ShutDown);
 }
+
+#[tokio::test]
+async fn a_strangers_process_with_the_old_number_is_no_server() {
+    let node = Node::primary("a").await;
+    node.signal(libc::SIGKILL);
+    node.postgres.postmaster_exit().await;
+    // After a reboot the number may belong to anybody.
+    let mut stranger = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    let left = node.read("postmaster.pid");
+    let mut lines: Vec<&str> = left.lines().collect();
+    let pid = stranger.id().to_string();
+    lines[0] = &pid;
+    lines[2] = "1000000000";
+    std::fs::write(node.config.data_dir.join("postmaster.pid"), lines.join("\n")).unwrap();
+    std::fs::remove_file(node.dir().join(format!(".s.PGSQL.{}.lock", node.config.port))).unwrap();
+    assert_eq!(node.look().await.process, Process::Absent);
+    assert_eq!(node.run(Job::StartPrimary { timeout: LIMIT }).await, JobEnd::Done);
+    assert!(stranger.try_wait().unwrap().is_none(), "the stranger lives");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}

@@ -53,3 +53,25 @@ fn signal(pid: i32, signal: i32) {
     // SAFETY: signals to the server we started.
     unsafe { libc::kill(pid, signal) };
 }
+
+/// A pipe that nobody writes to is read for ever, as a file on a dead network volume.
+#[tokio::test]
+async fn a_disk_that_hangs_is_unreadable_in_time() {
+    let node = Node::primary("a").await;
+    assert!(Node::is_primary(&node.look().await));
+    let file = node.config.data_dir.join("PG_VERSION");
+    let version = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let status = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(status.success());
+    for _ in 0..3 {
+        let facts = look_in_time(&node).await;
+        assert!(matches!(facts.data, DataDir::Unreadable(_)), "{facts:#?}");
+        assert!(Node::is_primary(&facts), "the server itself is well");
+    }
+    // Whoever still reads is let go, and sees the file again.
+    std::fs::write(&file, version).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, "15\n").unwrap();
+    node.until("it is readable again", |facts| matches!(facts.data, DataDir::Present(_))).await;
+}

@@ -88,3 +88,16 @@ async fn half_a_rewind_is_not_started() {
     let end = a.run(Job::StartPrimary { timeout: LIMIT }).await;
     assert!(matches!(&end, JobEnd::Failed(why) if why.contains("pg_rewind was interrupted")), "{end:?}");
 }
+
+#[tokio::test]
+async fn a_rewind_that_never_began_leaves_the_directory_as_it_was() {
+    let (a, b) = diverged().await;
+    a.run(Job::Stop(fast_stop())).await;
+    let mut config = a.config.clone();
+    // It lets us look, but pg_rewind cannot begin.
+    config.rewind_options = serde_json::json!(["no-such-option"]);
+    a.postgres.reconfigure(config, false).await;
+    let end = a.run(Job::Rewind { from: b.upstream(), from_agent_can_be_trusted: true }).await;
+    assert!(matches!(end, JobEnd::Failed(_)), "{end:?}");
+    assert!(!a.dir().join("data.rewind-underway").exists());
+}

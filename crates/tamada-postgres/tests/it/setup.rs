@@ -8,9 +8,11 @@ use tamada_postgres::{Postgres, SetupError};
 use crate::node::{LIMIT, Node, config, fast_stop};
 
 async fn refused(change: impl FnOnce(&mut PostgresConfig)) -> SetupError {
-    let (mut config, _) = config("a");
+    let (mut config, dir) = config("a");
     change(&mut config);
-    Postgres::open(config).await.err().expect("this set-up is wrong")
+    let error = Postgres::open(config).await.err().expect("this set-up is wrong");
+    std::fs::remove_dir_all(dir).unwrap();
+    error
 }
 
 #[tokio::test]
