@@ -66,13 +66,16 @@ impl Postgres {
         }
     }
 
+    /// The position first, the timeline after it: read the other way round, a standby that crosses to the leader's
+    /// timeline between the two looks would seem to have gone past the switch point on the old one.
     async fn position_of_standby(&self) -> Result<Local, PgError> {
-        let identity = standby_timeline::identify(&mut self.replicate_locally().await?).await?;
         let mut client = self.connect_locally("heartbeat", Patience::Short).await?;
+        let mut replication = self.replicate_locally().await?;
         let row = client.ask_row("SELECT pg_last_wal_replay_lsn(), pg_is_in_recovery()").await?;
         let replayed = row.lsn(0).filter(|_| row.truth(1));
         let lsn = replayed.ok_or_else(|| PgError::Misconfigured("PostgreSQL runs as a primary".to_owned()))?;
-        Ok(Local { timeline: identity.timeline, lsn, in_recovery: true })
+        let timeline = standby_timeline::identify(&mut replication).await?.timeline;
+        Ok(Local { timeline, lsn, in_recovery: true })
     }
 
     async fn position_in_control(&self) -> Result<Local, String> {
