@@ -14,6 +14,8 @@ use crate::{PgError, Postgres};
 
 /// Reading one small file of the data directory.
 const READ: Duration = Duration::from_secs(5);
+/// A postmaster that hears SIGQUIT has ended its backends within milliseconds; no lease leaves more than this.
+const QUIT: Duration = Duration::from_millis(100);
 
 impl Postgres {
     /// The running postmaster: the one we know, else the one that the pid file names (postgres.md 7.1, 7.2).
@@ -54,11 +56,23 @@ impl Postgres {
     }
 
     /// SIGQUIT to the postmaster at once, without awaiting anything: fencing.
+    ///
+    /// 1. The postmaster is frozen, or hangs on its disk; its backends go on committing.
+    /// 2. The lease ends; we tell the postmaster to quit, and it does not hear us.
+    /// 3. Another member is promoted while clients still write here.
+    ///
+    /// Therefore whatever is left of the server a moment later is killed.
     pub fn stop_now(&self) {
         let Some(postmaster) = self.postmaster() else { return };
         if let Err(error) = postmaster.signal(Signal::QUIT) {
             tracing::error!("Could not tell postmaster {} to quit: {error}", postmaster.pid);
         }
+        let server = self.clone();
+        tokio::spawn(async move {
+            if !postmaster.exited_within(QUIT).await {
+                server.kill(&postmaster).await;
+            }
+        });
     }
 
     /// Takes the kept connection out, if it belongs to the running server.

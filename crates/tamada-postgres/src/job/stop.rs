@@ -118,7 +118,11 @@ impl Postgres {
             StopMode::Immediate => Signal::QUIT,
         };
         send(postmaster, signal)?;
-        let deadline = stop.timeout.map(Deadline::after);
+        let limit = match stop.mode {
+            StopMode::Fast => stop.timeout,
+            StopMode::Immediate => Some(stop.timeout.unwrap_or(QUIT)),
+        };
+        let deadline = limit.map(Deadline::after);
         if self.await_exit(stop, postmaster, deadline, hand).await {
             hand.tell_no_clients_unless_shut_down();
             return Ok(());
@@ -207,7 +211,7 @@ impl Postgres {
     }
 
     /// The last resort; stopped first, so that nothing new is started meanwhile.
-    async fn kill(&self, postmaster: &Postmaster) {
+    pub(crate) async fn kill(&self, postmaster: &Postmaster) {
         tracing::warn!("Sending SIGKILL to Postmaster and its children");
         // A process that is gone needs no signal.
         let _ = postmaster.signal(Signal::STOP);
@@ -220,6 +224,9 @@ impl Postgres {
 /// How often we look whether clients are left, and whether the WAL has ended.
 const CLIENTS: Duration = Duration::from_millis(20);
 const SHUT_DOWN: Duration = Duration::from_millis(20);
+/// How long a postmaster that is to quit at once may take before it is killed with its children: a frozen one would
+/// leave them writing for ever. Crash recovery follows in either case.
+const QUIT: Duration = Duration::from_secs(1);
 /// pg_control is one small file.
 const PEEK: Duration = Duration::from_secs(2);
 

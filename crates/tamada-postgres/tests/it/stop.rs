@@ -94,6 +94,26 @@ async fn fencing_awaits_nothing() {
     node.postgres.stop_now();
 }
 
+/// A frozen postmaster hears nothing, and its backends would go on committing.
+#[tokio::test]
+async fn fencing_ends_what_a_frozen_postmaster_leaves_at_work() {
+    let node = Node::primary("a").await;
+    assert!(Node::is_primary(&node.look().await));
+    node.signal(libc::SIGSTOP);
+    node.postgres.stop_now();
+    tokio::time::timeout(LIMIT, node.postgres.postmaster_exit()).await.unwrap();
+    assert_eq!(node.look().await.process, Process::Absent);
+}
+
+#[tokio::test]
+async fn an_immediate_stop_needs_no_limit_to_end_a_frozen_postmaster() {
+    let node = Node::primary("a").await;
+    node.signal(libc::SIGSTOP);
+    let stop = Stop { mode: StopMode::Immediate, checkpoint: CheckpointFirst::No, ..fast_stop() };
+    let stopped = tokio::time::timeout(LIMIT, node.run(Job::Stop(stop))).await;
+    assert_eq!(stopped, Ok(JobEnd::Stopped(None)));
+}
+
 #[tokio::test]
 async fn stopping_twice_is_stopping_once() {
     let node = Node::primary("a").await;
