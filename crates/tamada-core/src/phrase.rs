@@ -7,6 +7,7 @@ use crate::decision::{Missing, Reason, Unfit};
 
 /// The pass's sentence; `None` for steps within a pass that the original does not speak of.
 pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
+    // tidy: a table, one row per variant
     let text = match reason {
         Reason::LeaderWithLock | Reason::PromotionUnderWay => {
             format!("no action. I am ({me}), the leader with the lock")
