@@ -121,6 +121,7 @@ fn assemble(
         postgres,
         client: client.clone(),
         events,
+        broken: Default::default(),
         reports,
         running: Default::default(),
         replies: Default::default(),

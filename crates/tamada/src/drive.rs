@@ -1,5 +1,7 @@
 //! How a pass runs in production: events go to the agent, its effects to the hands, until it says leave.
 
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use tamada_model::{Cluster, LogConfig, Request, RestApiConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use crate::alarm::Alarm;
 use crate::configuration::{Change, Configuration, write_cache};
 use crate::desk::Order;
 use crate::execute::Hands;
@@ -28,25 +31,28 @@ enum Woken {
     Event(Event),
     Order(Order),
     Reload,
+    /// A part of us ended that may not.
+    Broken,
 }
 
 impl Driver {
-    pub async fn drive(mut self) -> std::io::Result<Leave> {
+    pub async fn drive(mut self) -> io::Result<Leave> {
         let mut signals = Signals::new()?;
+        let alarm = Alarm::new()?;
         let mut bell = self.hands.store.changed();
         let mut next_request: RequestId = 1;
         self.watch_postmaster();
         loop {
-            let now = clock::now();
-            let sleep = now.mono.until(self.agent.next_wake(now));
+            let wake = self.agent.next_wake(clock::now());
             let woken = tokio::select! {
                 // The order matters only when several are ready: what was done goes before what is to be done.
                 biased;
+                () = self.hands.broken.notified() => Woken::Broken,
                 Some(event) = self.events.recv() => Woken::Event(event),
                 woken = signals.next() => woken,
                 Some(order) = self.orders.recv() => Woken::Order(order),
                 Ok(()) = bell.changed() => Woken::Event(Event::Wake),
-                () = tokio::time::sleep(sleep) => Woken::Event(Event::Tick),
+                rung = alarm.rings_at(wake) => rung.map(|()| Woken::Event(Event::Tick))?,
             };
             let left = match woken {
                 Woken::Event(event) => self.event(event),
@@ -55,6 +61,7 @@ impl Driver {
                     next_request += 1;
                     self.order(order, next_request)
                 }
+                Woken::Broken => return Err(self.break_off()),
             };
             if let Some(leave) = left {
                 self.say_farewell().await;
@@ -90,8 +97,21 @@ impl Driver {
         self.handle(event)
     }
 
+    /// An agent that is wrong about itself cannot be trusted with a primary.
+    fn break_off(&self) -> io::Error {
+        if self.hands.postgres.role().is_primary() && !self.hands.paused {
+            tracing::error!("stopping PostgreSQL immediately: nobody would stop it when the lease ends");
+            self.hands.postgres.stop_now();
+        }
+        io::Error::other("a part of the agent failed, which is a bug; standard error says where")
+    }
+
     fn handle(&mut self, event: Event) -> Option<Leave> {
-        let effects = self.agent.handle(event, clock::now());
+        // After a panic the agent is not asked again.
+        let Ok(effects) = catch_unwind(AssertUnwindSafe(|| self.agent.handle(event, clock::now()))) else {
+            self.hands.broken.notify_one();
+            return None;
+        };
         let mut left = None;
         for effect in effects {
             left = self.hands.execute(effect).or(left);
@@ -232,7 +252,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -9,7 +9,7 @@ use tamada_core::{Command, DcsWrite, Effect, Event, JobId, Leave, Note, NoteLeve
 use tamada_dcs::{Renewal, Store, Written};
 use tamada_model::{FailoverRequest, Job, MemberName, Mono, Reply, Report, Role, State};
 use tamada_postgres::{Callback, CancelToken, JobHand, JobProgress, Postgres, SlotPlan, WantedSlot};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::{clock, gather};
 
@@ -19,6 +19,8 @@ pub struct Hands {
     pub postgres: Postgres,
     pub client: Client,
     pub events: mpsc::Sender<Event>,
+    /// Told when a task ends in a panic: its event will never come, and the agent would wait for it for ever.
+    pub broken: Arc<Notify>,
     pub reports: watch::Sender<Arc<Report>>,
     pub running: BTreeMap<JobId, CancelToken>,
     pub replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
@@ -78,12 +80,7 @@ impl Hands {
     }
 
     fn spawn(&self, work: impl Future<Output = Event> + Send + 'static) {
-        let events = self.events.clone();
-        tokio::spawn(async move {
-            let event = work.await;
-            // The receiver is gone only when the process is about to end.
-            let _ = events.send(event).await;
-        });
+        tokio::spawn(tell(self.events.clone(), self.broken.clone(), work));
     }
 
     /// One line per `loop_wait` in quiet times, as monitoring counts on (log-lines.md 1.5): passes are more frequent
@@ -180,6 +177,25 @@ impl Hands {
     }
 }
 
+/// Does the work and tells its event, or that there will be none.
+async fn tell(events: mpsc::Sender<Event>, broken: Arc<Notify>, work: impl Future<Output = Event>) {
+    let watch = Watch(broken);
+    let event = work.await;
+    drop(watch);
+    // The receiver is gone only when the process is about to end.
+    let _ = events.send(event).await;
+}
+
+struct Watch(Arc<Notify>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.notify_one();
+        }
+    }
+}
+
 /// Makes the slots what was wanted last, one round after the other: a slow server must not hold up anything that
 /// matters, and no plan is forgotten, for a standby may already wait for its slot.
 pub async fn keep_slots(postgres: Postgres, mut plans: watch::Receiver<Option<SlotPlan>>) {
@@ -248,5 +264,21 @@ async fn write_to(store: &dyn Store, write: DcsWrite, within: Duration) -> Write
         Written::Beaten => WriteOutcome::Beaten,
         Written::Unclear(why) => WriteOutcome::Unclear(why),
         Written::Failed(error) => WriteOutcome::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_noticed_and_one_that_ends_is_not() {
+        let (events, mut inbox) = mpsc::channel(1);
+        let broken = Arc::new(Notify::new());
+        tokio::spawn(tell(events.clone(), broken.clone(), async { Event::Commanded }));
+        assert_eq!(inbox.recv().await, Some(Event::Commanded));
+        tokio::spawn(tell(events, broken.clone(), async { panic!("on purpose") }));
+        broken.notified().await;
+        assert_eq!(inbox.recv().await, None);
     }
 }

@@ -1,6 +1,7 @@
 //! One binary, several names: `tamada` with subcommands, `tamadactl` and `patronictl` for the operator's commands,
 //! `patroni` for the agent with the original's command line.
 
+mod alarm;
 mod clock;
 mod configuration;
 mod daemon;
