@@ -7,6 +7,7 @@ use tamada_model::{ControlState, Live, Role, State};
 
 use crate::address::Addresses;
 use crate::clock::Deadline;
+use crate::configure::reload::Hear;
 use crate::configure::{controlled, files};
 use crate::connect::Patience;
 use crate::inspect::data_dir::{self, Files};
@@ -82,15 +83,15 @@ impl Postgres {
             self.memory().recovery = set.map(|(name, current)| (name, current.value)).collect();
         }
         let config = self.config();
-        self.files(files_directories).await?;
+        self.files_soon(files_directories).await?;
         if live.is_primary() {
             // Everything as wanted; what needs a restart is told as pending.
-            self.reconfigure((*config).clone(), true).await;
+            self.put_into_force(true, Hear::No).await;
             return Ok(());
         }
         // A standby keeps its files until it is known whom it shall follow: the first comparison sees to that.
         let wanted = self.wanted_parameters(&config, role).await;
-        if self.files(move |config| files::write_access(config, &wanted, role)).await? {
+        if self.files_soon(move |config| files::write_access(config, &wanted, role)).await? {
             self.signal_reload().await?;
         }
         Ok(())

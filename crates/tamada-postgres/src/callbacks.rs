@@ -60,17 +60,7 @@ struct LineState {
 impl Postgres {
     /// Tells the operator's program, if there is one and no bootstrap is under way (24.1, 24.3).
     pub fn fire(&self, callback: Callback, role: Role) {
-        let bootstrapping = {
-            let mut memory = self.memory();
-            match callback {
-                Callback::OnStart | Callback::OnStop | Callback::OnRestart | Callback::OnRoleChange => {
-                    memory.callback_called = true;
-                }
-                Callback::OnReload => {}
-            }
-            memory.bootstrapping
-        };
-        if bootstrapping {
+        if !self.note_callback(callback) {
             return;
         }
         let config = self.config();
@@ -88,6 +78,20 @@ impl Postgres {
                 self.0.callbacks.events.tell(words);
             }
         }
+    }
+}
+
+impl Postgres {
+    /// Remembers that somebody was told something; `false` while nobody is to be told.
+    fn note_callback(&self, callback: Callback) -> bool {
+        let mut memory = self.memory();
+        match callback {
+            Callback::OnStart | Callback::OnStop | Callback::OnRestart | Callback::OnRoleChange => {
+                memory.callback_called |= !memory.bootstrapping;
+            }
+            Callback::OnReload => {}
+        }
+        !memory.bootstrapping
     }
 }
 

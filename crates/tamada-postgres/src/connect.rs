@@ -10,6 +10,9 @@ use crate::{PgError, Postgres};
 /// A server on this host that does not take us within this time hangs (postgres.md 2.3).
 pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 
+/// Statements have two seconds by the server's clock; a server that hangs does not look at it.
+const ANSWER: Duration = Duration::from_secs(4);
+
 const QUIET: &str = "-c statement_timeout=2000 -c pg_stat_statements.track=none -c search_path=pg_catalog";
 /// For work that takes as long as it takes: CHECKPOINT, users, slots.
 const PATIENT: &str = "-c statement_timeout=0 -c pg_stat_statements.track=none -c search_path=pg_catalog";
@@ -50,6 +53,10 @@ impl Postgres {
                 Patience::Long => PATIENT.to_owned(),
             },
             replication: false,
+            limit: match patience {
+                Patience::Short => Some(ANSWER),
+                Patience::Long => None,
+            },
             local: true,
             database: database.unwrap_or(&config.database).to_owned(),
             ..as_user(&config.superuser)
@@ -108,6 +115,7 @@ fn as_user(credentials: &Credentials) -> Target {
         application_name: "Patroni".to_owned(),
         options: String::new(),
         replication: false,
+        limit: Some(ANSWER),
         ssl: credentials.options.clone(),
         local: false,
     }

@@ -138,7 +138,7 @@ impl Postgres {
 
     /// The local history file of `timeline`.
     pub async fn history_file(&self, timeline: Timeline) -> Option<HistoryFile> {
-        self.files(move |config| Ok(history::read(&config.data_dir, timeline))).await.ok().flatten()
+        self.files_soon(move |config| Ok(history::read(&config.data_dir, timeline))).await.ok().flatten()
     }
 
     /// Whether pg_control shows the timeline we write on; a CHECKPOINT sees to it if not (23.11). Until then nobody can

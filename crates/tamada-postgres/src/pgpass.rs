@@ -38,10 +38,12 @@ pub(crate) fn write(path: &Path, lines: &[String]) -> io::Result<bool> {
     if fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(true);
     }
-    let new = path.with_extension("new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(new)?;
     file.write_all(text.as_bytes())?;
-    fs::rename(&new, path)?;
+    fs::rename(new, path)?;
     Ok(true)
 }
 

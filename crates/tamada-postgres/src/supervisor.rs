@@ -211,8 +211,24 @@ impl Postgres {
         &self,
         work: impl FnOnce(&PostgresConfig) -> Result<T, crate::PgError> + Send + 'static,
     ) -> Result<T, crate::PgError> {
+        self.files_within(FILES, work).await
+    }
+
+    /// The same for work that a pass waits for.
+    pub(crate) async fn files_soon<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&PostgresConfig) -> Result<T, crate::PgError> + Send + 'static,
+    ) -> Result<T, crate::PgError> {
+        self.files_within(SOON, work).await
+    }
+
+    async fn files_within<T: Send + 'static>(
+        &self,
+        within: Duration,
+        work: impl FnOnce(&PostgresConfig) -> Result<T, crate::PgError> + Send + 'static,
+    ) -> Result<T, crate::PgError> {
         let config = self.config();
-        self.0.disk.work(FILES, move || work(&config)).await?
+        self.0.disk.work(within, move || work(&config)).await?
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -226,6 +242,9 @@ impl Postgres {
 
 /// A job's work on files; it may have to write megabytes to a busy disk, or delete a directory of many files.
 const FILES: Duration = Duration::from_secs(600);
+
+/// A few small files; a disk that takes longer hangs.
+const SOON: Duration = Duration::from_secs(2);
 
 pub(crate) fn sockets(config: &PostgresConfig) -> Option<&str> {
     config.parameters.get("unix_socket_directories").and_then(serde_json::Value::as_str)

@@ -2,13 +2,15 @@
 //!
 //! We ask PostgreSQL few and fixed questions, some of them in replication mode, which the usual driver does not speak.
 //! The simple query protocol answers both kinds in one round trip, without type lookups and without a task in the
-//! background, so one client serves everything. Deadlines are the caller's: a client whose call was dropped half way is
-//! out of step and must be dropped too.
+//! background, so one client serves everything. A client whose call failed for time,
+//! or was dropped half way, is out of step and must be dropped too.
 
 mod rows;
 mod startup;
 mod stream;
 mod tls;
+
+use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{ErrorFields, Message};
@@ -38,6 +40,8 @@ pub(crate) struct Target {
     pub options: String,
     /// Replication mode: IDENTIFY_SYSTEM and TIMELINE_HISTORY instead of SQL.
     pub replication: bool,
+    /// How long an answer may take; `None` where the caller has a limit of its own.
+    pub limit: Option<Duration>,
     /// The TLS keys of the user's section.
     pub ssl: SslOptions,
     /// A server on this machine.
@@ -62,6 +66,7 @@ pub(crate) struct Client {
     stream: Stream,
     buffer: BytesMut,
     at: String,
+    pub limit: Option<Duration>,
     pub version: PgVersion,
 }
 
@@ -90,17 +95,30 @@ impl Client {
 
     async fn open(target: &Target, wrap: Wrap) -> Result<Self, PgError> {
         let stream = Stream::open(target, wrap).await.map_err(|error| unreachable(&target.at(), error))?;
-        let mut client = Self { stream, buffer: BytesMut::new(), at: target.at(), version: PgVersion::from_number(0) };
+        let mut client = Self {
+            stream,
+            buffer: BytesMut::new(),
+            at: target.at(),
+            limit: target.limit,
+            version: PgVersion::from_number(0),
+        };
         startup::start(&mut client, target).await?;
         Ok(client)
     }
 
     /// Runs one or several statements; one set of rows for each that returns any.
     pub async fn ask(&mut self, sql: &str) -> Result<Vec<Rows>, PgError> {
+        let limit = self.limit;
         let mut request = BytesMut::new();
         frontend::query(sql, &mut request).map_err(|error| unreachable(&self.at, error))?;
-        self.send(&request).await?;
-        self.answer().await
+        let asked = async {
+            self.send(&request).await?;
+            self.answer().await
+        };
+        match limit {
+            Some(limit) => tokio::time::timeout(limit, asked).await.unwrap_or(Err(PgError::TimedOut(limit))),
+            None => asked.await,
+        }
     }
 
     /// The first row of the first set; an empty row when there is none.

@@ -20,6 +20,13 @@ use crate::{PgError, Postgres};
 /// PostgreSQL needs a moment to notice a reload and to mark what waits for a restart.
 const NOTICE: Duration = Duration::from_secs(1);
 
+/// Whether the operator's program hears of the reload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hear {
+    Yes,
+    No,
+}
+
 type Settings = BTreeMap<String, Setting>;
 
 /// What comparing the new parameters with the running server showed.
@@ -39,12 +46,17 @@ impl Postgres {
         if self.postmaster().is_none() {
             return;
         }
-        if let Err(error) = self.apply(force).await {
+        self.put_into_force(force, Hear::Yes).await;
+    }
+
+    /// As [`Postgres::reconfigure`], for a server that was just adopted: nobody is told of a reload.
+    pub(crate) async fn put_into_force(&self, force: bool, hear: Hear) {
+        if let Err(error) = self.apply(force, hear).await {
             tracing::warn!("The new configuration could not be compared or written: {}", error.in_words());
         }
     }
 
-    async fn apply(&self, force: bool) -> Result<(), PgError> {
+    async fn apply(&self, force: bool, hear: Hear) -> Result<(), PgError> {
         let (config, role) = (self.config(), self.role());
         let mut wanted = self.wanted_parameters(&config, role).await;
         let previous = self.memory().parameters.clone();
@@ -52,21 +64,23 @@ impl Postgres {
         let settings = settings(&mut self.connect_locally("heartbeat", Patience::Short).await?, &names).await?;
         let changes = compare(&mut wanted, &previous, &settings);
         let (access, recovery) = (wanted.clone(), self.memory().recovery.clone());
-        let access_changed = self.files(move |config| files::write_access(config, &access, role)).await?;
+        let access_changed = self.files_soon(move |config| files::write_access(config, &access, role)).await?;
         self.memory().parameters = wanted.clone();
         if !(changes.changed || access_changed || force) {
             tracing::info!("No PostgreSQL configuration items changed, nothing to reload.");
             self.memory().pending_restart = changes.pending;
             return Ok(());
         }
-        self.files(move |config| {
+        self.files_soon(move |config| {
             files::write_conf(config, &wanted, &recovery)?;
             files::clean_auto_conf(config)
         })
         .await?;
         tracing::info!("Reloading PostgreSQL configuration.");
         self.signal_reload().await?;
-        self.fire(Callback::OnReload, role);
+        if hear == Hear::Yes {
+            self.fire(Callback::OnReload, role);
+        }
         self.memory().pending_restart = changes.pending.clone();
         let postgres = self.clone();
         // Nobody waits for this second.

@@ -58,7 +58,7 @@ impl Postgres {
     pub async fn recovery_match(&self, upstream: &Upstream) -> RecoveryMatch {
         let wanted = recovery::following(&self.config(), upstream, self.major());
         let passwords = wanted.passwords.clone();
-        let seen = self.files(move |config| {
+        let seen = self.files_soon(move |config| {
             let passwords_fit = passwords.is_empty() || password_lines(&config.pgpass) == passwords;
             let files = [conf_path(config), config.data_dir.join("postgresql.auto.conf"), config.pgpass.clone()];
             let times = files.iter().map(|path| fs::metadata(path).and_then(|about| about.modified()).ok()).collect();
@@ -128,7 +128,7 @@ impl Postgres {
         let config = self.config();
         let parameters = self.wanted_parameters(&config, role).await;
         let (written, recovery) = (parameters.clone(), self.memory().recovery.clone());
-        self.files(move |config| {
+        self.files_soon(move |config| {
             files::write_conf(config, &written, &recovery)?;
             files::clean_auto_conf(config)?;
             files::write_access(config, &written, role).map(drop)

@@ -8,7 +8,9 @@ use serde_json::Value;
 use tamada_model::document::{boolean, scalar_text, truthy};
 use tamada_model::{Document, PostgresConfig, Role, Secret, State};
 
+use super::remove::immediately;
 use super::start::Start;
+use super::stop::Tell;
 use super::{JobHand, Outcome};
 use crate::callbacks::Callback;
 use crate::configure::{files, recovery};
@@ -23,7 +25,7 @@ use crate::{PgError, Postgres};
 
 impl Postgres {
     pub(super) async fn bootstrap(&self, hand: &JobHand) -> Outcome {
-        self.check_empty().await?;
+        self.check_empty(hand).await?;
         self.memory().bootstrapping = true;
         let config = self.config();
         let state = match &config.bootstrap.method {
@@ -37,7 +39,8 @@ impl Postgres {
     }
 
     /// Whoever asks to fill the directory believes it empty; if that is wrong, nothing may be lost by it.
-    pub(super) async fn check_empty(&self) -> Result<(), PgError> {
+    /// A server whose directory was taken away from under it has nothing to lose either.
+    pub(super) async fn check_empty(&self, hand: &JobHand) -> Result<(), PgError> {
         let notes = self.0.notes.clone();
         self.files(move |config| match data_dir::look(&config.data_dir, &notes) {
             Files::Empty => Ok(()),
@@ -46,7 +49,11 @@ impl Postgres {
                 Err(PgError::Misconfigured(format!("data directory {:?} is not empty", config.data_dir)))
             }
         })
-        .await
+        .await?;
+        if self.postmaster().is_some() {
+            self.stop(&immediately(Some(self.config().retry_timeout)), Tell::No, hand).await?;
+        }
+        Ok(())
     }
 
     async fn recovery_configured(&self) -> Result<bool, PgError> {

@@ -21,7 +21,7 @@ pub(super) struct Source {
 
 impl Postgres {
     pub(super) async fn clone_and_follow(&self, source: &CloneSource, upstream: &Upstream, hand: &JobHand) -> Outcome {
-        self.check_empty().await?;
+        self.check_empty(hand).await?;
         let methods = self.methods(source);
         self.clone_by(&methods, source, upstream, hand).await
     }

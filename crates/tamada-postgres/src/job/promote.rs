@@ -16,7 +16,7 @@ impl Postgres {
     pub(super) async fn promote(&self, wait: Duration, hand: &JobHand) -> Outcome {
         match self.role() {
             Role::Primary => return Ok(JobEnd::Done),
-            Role::Promoted => return Ok(self.await_primary(wait).await),
+            Role::Promoted => return self.promote_again(wait, hand).await,
             Role::Replica | Role::StandbyLeader | Role::Demoted | Role::Uninitialized => {}
         }
         if !self.may_promote(hand).await? {
@@ -29,6 +29,18 @@ impl Postgres {
         self.pg_ctl_promote().await?;
         self.set_role(Role::Promoted);
         self.fire(Callback::OnRoleChange, Role::Promoted);
+        Ok(self.await_primary(wait).await)
+    }
+
+    /// A recovery that began anew has forgotten that it was to end. One that is ending takes no harm, and a server that
+    /// has ended it refuses.
+    async fn promote_again(&self, wait: Duration, hand: &JobHand) -> Outcome {
+        if !hand.cancel.commit() {
+            return Ok(JobEnd::Cancelled);
+        }
+        if let Err(error) = self.pg_ctl_promote().await {
+            tracing::debug!("promoting again: {}", error.in_words());
+        }
         Ok(self.await_primary(wait).await)
     }
 

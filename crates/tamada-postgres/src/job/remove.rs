@@ -16,7 +16,13 @@ impl Postgres {
     /// ha-loop.md 7.9a: what a failed bootstrap left is kept for whoever wants to know why.
     pub(super) async fn abandon_bootstrap(&self, hand: &JobHand) -> Outcome {
         self.stop(&immediately(None), Tell::No, hand).await?;
-        self.files(move_aside).await?;
+        self.files(|config| {
+            move_aside(config).or_else(|error| {
+                tracing::error!("{}", error.in_words());
+                clear(&config.data_dir)
+            })
+        })
+        .await?;
         self.data_is_gone().await?;
         let mut memory = self.memory();
         memory.bootstrapping = false;

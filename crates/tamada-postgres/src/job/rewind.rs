@@ -115,7 +115,9 @@ impl Postgres {
     async fn make_sure_of_checkpoint(&self, client: &mut crate::client::Client) -> Result<Result<(), String>, PgError> {
         let config = self.config();
         if rewind_credentials(&config).username == config.superuser.username {
-            client.ask("SET statement_timeout = 0; CHECKPOINT").await?;
+            client.limit = None;
+            client.ask("SET statement_timeout = 0").await?;
+            client.ask("CHECKPOINT").await?;
             return Ok(Ok(()));
         }
         let sql = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int = timeline_id \

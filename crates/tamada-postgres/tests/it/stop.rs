@@ -133,6 +133,10 @@ async fn a_restart_brings_new_parameters_into_force() {
         .await;
     let waiting = &facts.pending_restart["max_connections"];
     assert_eq!((waiting.old.as_str(), waiting.new.as_str()), ("50", "60"));
+    // A second later the server's own word replaces what we thought.
+    node.until("the server was asked", |_| node.log().contains("FROM pg_settings WHERE pending_restart")).await;
+    let still = node.until("its answer is known", |facts| facts.pending_restart.len() == 1).await;
+    assert_eq!(still.pending_restart, facts.pending_restart);
     assert_eq!(node.run(Job::Restart { timeout: None }).await, JobEnd::Done);
     assert_ne!(node.pid(), before);
     assert_eq!(node.sql("SHOW max_connections").await.as_deref(), Some("60"));
