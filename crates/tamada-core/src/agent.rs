@@ -96,6 +96,8 @@ pub struct Agent {
     again: bool,
     /// Something ended since we began to look: the look shows a world that is no more.
     overtaken: bool,
+    /// A promotion or a start as primary ended, and no look has shown yet how.
+    promoted_unseen: bool,
     last_pass: Option<Mono>,
     /// Not before then, after a failure: the same thing would only fail again.
     not_before: Option<Mono>,
@@ -121,6 +123,7 @@ impl Agent {
             waiting: VecDeque::new(),
             again: false,
             overtaken: false,
+            promoted_unseen: false,
             last_pass: None,
             not_before: None,
             failures: 0,
@@ -263,6 +266,7 @@ impl Agent {
             }
         };
         self.learn_postgres(&postgres, now);
+        self.promoted_unseen = false;
         let seen = Observation { cluster, postgres, job: self.job_view(), asked: Asked::default() };
         self.seen = Some(seen);
         self.waiting.iter_mut().for_each(|waiting| waiting.seen = true);
@@ -465,6 +469,7 @@ impl Agent {
         self.memory.was_running = false;
         self.again = true;
         self.overtaken = true;
+        self.promoted_unseen |= running.job.makes_primary();
         match &end {
             JobEnd::Failed(why) => {
                 effects.push(Effect::Log(Note::error(format!("{} failed: {why}", running.job.text()))));

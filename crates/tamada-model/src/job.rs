@@ -79,6 +79,33 @@ pub enum Job {
 }
 
 impl Job {
+    pub fn is_stop(&self) -> bool {
+        self.ends_with() == EndsWith::NoServer
+    }
+
+    /// Whatever PostgreSQL was before, it may be writable when this has ended.
+    pub fn makes_primary(&self) -> bool {
+        self.ends_with() == EndsWith::Primary
+    }
+
+    fn ends_with(&self) -> EndsWith {
+        match self {
+            Job::Promote { .. } | Job::StartPrimary { .. } => EndsWith::Primary,
+            Job::Stop(_) => EndsWith::NoServer,
+            Job::Bootstrap
+            | Job::PostBootstrap
+            | Job::Clone { .. }
+            | Job::Reinitialize { .. }
+            | Job::StartStandby { .. }
+            | Job::ChangeUpstream { .. }
+            | Job::Restart { .. }
+            | Job::CrashRecovery
+            | Job::Rewind { .. }
+            | Job::AbandonBootstrap
+            | Job::RemoveData => EndsWith::Other,
+        }
+    }
+
     /// The action's text in log lines and REST answers (ha-loop.md 28.1).
     pub fn text(&self) -> String {
         match self {
@@ -103,6 +130,14 @@ impl Job {
             Job::RemoveData => "removing data directory".into(),
         }
     }
+}
+
+/// What an action is for, where that matters to a lease.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EndsWith {
+    Primary,
+    NoServer,
+    Other,
 }
 
 /// How to stop PostgreSQL (postgres.md 8).

@@ -1,6 +1,6 @@
 //! The last line of defence that this process has: a PostgreSQL that may be writable must not outlive the lease.
 
-use tamada_model::{Answers, Job, Now};
+use tamada_model::{Answers, Now};
 
 use super::{Agent, Effect};
 use crate::decision::Note;
@@ -24,26 +24,16 @@ impl Agent {
             "The lease ends and could not be renewed in time: stopping PostgreSQL immediately",
         )));
         effects.push(Effect::Fence);
+        // One that was about to start it must not do so a moment later.
+        let starting = self.running.as_ref().filter(|running| !running.job.is_stop());
+        effects.extend(starting.map(|running| Effect::Cancel(running.id)));
         self.again = true;
     }
 
     pub(super) fn may_be_writable(&self) -> bool {
-        let promoting = self.running.as_ref().is_some_and(|running| match running.job {
-            Job::Promote { .. } | Job::StartPrimary { .. } => true,
-            Job::Bootstrap
-            | Job::PostBootstrap
-            | Job::Clone { .. }
-            | Job::Reinitialize { .. }
-            | Job::StartStandby { .. }
-            | Job::ChangeUpstream { .. }
-            | Job::Restart { .. }
-            | Job::CrashRecovery
-            | Job::Rewind { .. }
-            | Job::Stop(_)
-            | Job::AbandonBootstrap
-            | Job::RemoveData => false,
-        });
+        let promoting = self.running.as_ref().is_some_and(|running| running.job.makes_primary());
         promoting
+            || self.promoted_unseen
             || self.seen.as_ref().is_some_and(|seen| match &seen.postgres.answers {
                 Answers::Live(live) => live.is_primary(),
                 Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => seen.postgres.role.is_primary(),

@@ -14,7 +14,7 @@ use crate::switchover::{Possible, Wanted, possible};
 use crate::view::View;
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, work: Work<'_>) -> Step {
-    if matches_stop(work.job) {
+    if work.job.is_stop() {
         return stopping(view, Some(cluster), Some(work));
     }
     if !view.has_lock() {
@@ -28,25 +28,6 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, work: Work<'_>) -> Step {
         };
     }
     with_lock(view, cluster, work)
-}
-
-fn matches_stop(job: &Job) -> bool {
-    match job {
-        Job::Stop(_) => true,
-        Job::Bootstrap
-        | Job::PostBootstrap
-        | Job::Clone { .. }
-        | Job::Reinitialize { .. }
-        | Job::StartPrimary { .. }
-        | Job::StartStandby { .. }
-        | Job::ChangeUpstream { .. }
-        | Job::Restart { .. }
-        | Job::Promote { .. }
-        | Job::CrashRecovery
-        | Job::Rewind { .. }
-        | Job::AbandonBootstrap
-        | Job::RemoveData => false,
-    }
 }
 
 /// What stands between us and acting as the lock's holder.

@@ -49,21 +49,8 @@ pub fn give_up(because: &str) -> Step {
 
 /// A long action goes on; but a promotion, or a start as primary, must not outlive the lease.
 fn busy_in_the_dark(view: &View<'_>, because: &str, work: Work<'_>) -> Step {
-    let makes_primary = match work.job {
-        Job::Promote { .. } | Job::StartPrimary { .. } => true,
-        Job::Restart { .. } => view.role().is_primary(),
-        Job::Bootstrap
-        | Job::PostBootstrap
-        | Job::Clone { .. }
-        | Job::Reinitialize { .. }
-        | Job::StartStandby { .. }
-        | Job::ChangeUpstream { .. }
-        | Job::CrashRecovery
-        | Job::Rewind { .. }
-        | Job::Stop(_)
-        | Job::AbandonBootstrap
-        | Job::RemoveData => false,
-    };
+    let restarts_primary = matches!(work.job, Job::Restart { .. }) && view.role().is_primary();
+    let makes_primary = work.job.makes_primary() || restarts_primary;
     if makes_primary && !view.settings.pause && patience(view).is_none() {
         let reason = Reason::StoreDarkForTooLong { because: because.to_owned() };
         return Decision::new(Verdict::CancelAndStepDown(StepDownMode::Offline), reason).into();

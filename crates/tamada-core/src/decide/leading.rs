@@ -16,6 +16,9 @@ use crate::{HeldLease, race, restart, slots};
 
 use super::busy::{Renewal, renew};
 
+/// A promotion that has less of the lease left than this might outlive it.
+const LEAST_TO_PROMOTE: Duration = Duration::from_millis(200);
+
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     if view.settings.pause && !view.is_primary() {
         return paused_standby(view, cluster);
@@ -111,7 +114,7 @@ fn enforce(view: &View<'_>, cluster: &Arc<Cluster>, lease: HeldLease) -> Step {
         return lead(view, cluster);
     }
     match view.role() {
-        Role::Primary | Role::Promoted => Decision::stay(Reason::PromotionUnderWay).into(),
+        Role::Primary | Role::Promoted => promote_again(view, lease),
         Role::Replica | Role::StandbyLeader | Role::Demoted | Role::Uninitialized => promote(view, lease),
     }
 }
@@ -126,11 +129,30 @@ fn promote(view: &View<'_>, lease: HeldLease) -> Step {
         }
     }
     let left = view.now.mono.until(lease.fence_at());
-    if left < Duration::from_millis(200) {
+    if left < LEAST_TO_PROMOTE {
         return Decision::stay(Reason::LeaseTooShortToPromote { left }).into();
     }
     let because = if view.memory.won_race { Reason::PromotingAfterRace } else { Reason::PromotingWithLock };
     Decision::new(Verdict::Promote(lease), because).mark(Mark::RaceSettled).mark(Mark::Promoting).into()
+}
+
+/// 1. We promote; PostgreSQL has much to replay and is `promoted` meanwhile.
+/// 2. Its recovery starts over (a crash, a restart in between), and the wish to be promoted is gone with it.
+/// 3. We hold the lock and wait for a primary that will never be.
+///
+/// Therefore the promotion is asked for again as long as PostgreSQL says that it recovers; it does no harm to one that is
+/// under way. What we took for a primary is first called a replica, so that it is promoted like one.
+fn promote_again(view: &View<'_>, lease: HeldLease) -> Step {
+    let Some(_standby) = view.live().and_then(|live| live.standby()) else {
+        return Decision::stay(Reason::PromotionUnderWay).into();
+    };
+    if view.role() == Role::Primary {
+        return Decision::stay(Reason::PromotionUnderWay).chore(Chore::SetRole(Role::Replica)).into();
+    }
+    match view.now.mono.until(lease.fence_at()) < LEAST_TO_PROMOTE {
+        true => Decision::stay(Reason::PromotionUnderWay).into(),
+        false => Decision::new(Verdict::Promote(lease), Reason::PromotionUnderWay).into(),
+    }
 }
 
 fn lead(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
