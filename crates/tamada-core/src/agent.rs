@@ -14,6 +14,7 @@ mod event;
 mod fence;
 mod learn;
 mod pace;
+mod said;
 mod serve;
 
 use std::collections::VecDeque;
@@ -25,11 +26,13 @@ use tamada_model::{
 };
 
 use crate::decide::decide;
-use crate::decision::{Decision, Note, Reason, Step};
+use crate::decision::{Decision, Leave, Note, Reason, Step};
 use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory};
 use crate::plan::{Act, DcsWrite, Plan, Then, WriteOutcome, plan};
 use crate::view::{Asked, JobView, Observation, Seen, View};
 use crate::{requests, tell};
+
+use said::Said;
 
 pub use event::{Effect, Event, JobId, RequestId, Setup};
 
@@ -79,6 +82,8 @@ struct Waiting {
     request: Request,
     /// The world was looked at since it came.
     seen: bool,
+    /// What ran was cancelled for it: it is next.
+    pressing: bool,
 }
 
 #[derive(Debug)]
@@ -98,14 +103,18 @@ pub struct Agent {
     overtaken: bool,
     /// A promotion or a start as primary ended, and no look has shown yet how.
     promoted_unseen: bool,
-    last_pass: Option<Mono>,
+    last_pass: Option<Now>,
     /// Not before then, after a failure: the same thing would only fail again.
     not_before: Option<Mono>,
-    /// Long actions that failed in a row.
+    /// Long actions that failed in a row, and store writes.
     failures: u32,
+    failed_writes: u32,
+    /// We have left; whatever still comes in is not for us.
+    left: bool,
     /// The last decision's reason, for whoever asks why.
     because: Option<Reason>,
     sentence: String,
+    said: Said,
     fenced: Option<Mono>,
     store_dark_since: Option<Mono>,
 }
@@ -127,8 +136,11 @@ impl Agent {
             last_pass: None,
             not_before: None,
             failures: 0,
+            failed_writes: 0,
+            left: false,
             because: None,
             sentence: String::new(),
+            said: Said::default(),
             fenced: None,
             store_dark_since: None,
         }
@@ -166,7 +178,7 @@ impl Agent {
                 self.again |= done;
             }
             Event::Request(id, request) => {
-                self.waiting.push_back(Waiting { id, request, seen: false });
+                self.waiting.push_back(Waiting { id, request, seen: false, pressing: false });
                 self.again = true;
             }
             Event::Setup(setup) => {
@@ -198,7 +210,7 @@ impl Agent {
 
     /// Begins a pass if one is wanted and none is under way; serves waiting requests between passes.
     fn go_on(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if !self.is_resting() {
+        if !self.is_resting() || self.left {
             return;
         }
         self.serve_requests(now, effects);
@@ -208,7 +220,7 @@ impl Agent {
         }
         self.again = false;
         self.not_before = None;
-        self.last_pass = Some(now.mono);
+        self.last_pass = Some(now);
         self.observe(now, effects);
     }
 
@@ -297,6 +309,11 @@ impl Agent {
         if self.overtaken {
             return self.observe(now, effects);
         }
+        if self.serve_pressing(now, effects) {
+            self.stage = Stage::Resting;
+            self.again = true;
+            return;
+        }
         let Some(mut seen) = self.seen.take() else {
             return;
         };
@@ -321,7 +338,10 @@ impl Agent {
         for mark in &plan.marks {
             self.memory.apply(mark, now);
         }
-        effects.extend(plan.notes.into_iter().map(Effect::Log));
+        // A little less than `loop_wait`, so that a heartbeat that comes somewhat early is heard.
+        let every = self.setup.settings.loop_wait * 4 / 5;
+        let news = self.said.is_news(&decision.because, plan.sentence.as_deref(), now.mono, every);
+        effects.extend(plan.notes.into_iter().filter(|note| self.said.note(note, news)).map(Effect::Log));
         // A first write that fails makes the sentence untrue; it is then spoken by whatever is decided next.
         let waits = plan.acts.first().is_some_and(|act| match act {
             Act::Dcs(_) => true,
@@ -329,7 +349,7 @@ impl Agent {
         });
         if let Some(sentence) = plan.sentence {
             self.sentence = sentence.clone();
-            if !waits {
+            if !waits && news {
                 effects.push(Effect::Say(sentence));
             }
         }
@@ -373,9 +393,14 @@ impl Agent {
                 Act::Start(job) => self.start(job, None, now, effects),
                 Act::Cancel => self.cancel(effects),
                 Act::Fence => effects.push(Effect::Fence),
-                Act::Leave(how) => effects.push(Effect::Leave(how)),
+                Act::Leave(how) => self.leave(how, effects),
             }
         }
+    }
+
+    fn leave(&mut self, how: Leave, effects: &mut Vec<Effect>) {
+        self.left = true;
+        effects.push(Effect::Leave(how));
     }
 
     fn cancel(&mut self, effects: &mut Vec<Effect>) {

@@ -220,105 +220,52 @@ pub enum Reason {
     PromotingWithLock,
     LeaseDue,
     PromotionUnderWay,
-    /// A standby that is to be promoted does not answer.
-    PostgresSilent {
-        because: String,
-    },
-    RenewalRefused {
-        was_primary: bool,
-        paused: bool,
-    },
+    // A standby that is to be promoted does not answer.
+    PostgresSilent { because: String },
+    RenewalRefused { was_primary: bool, paused: bool },
     NotPrimaryWhilePaused,
     WaitingForOwnPromotion,
     PrePromoteRefused,
-    LeaseTooShortToPromote {
-        left: Duration,
-    },
-    RequestedDemotion {
-        kind: FailoverKind,
-        to: Option<MemberName>,
-    },
+    LeaseTooShortToPromote { left: Duration },
+    RequestedDemotion { kind: FailoverKind, to: Option<MemberName> },
     // following
-    Following {
-        leader: MemberName,
-    },
-    PausedWithNobodyToFollow,
-    PausedPrimaryWithoutLock,
-    PrimaryWithoutLock {
-        leader: MemberName,
-    },
-    FollowingAfterLostRace {
-        leader: Option<MemberName>,
-        was_primary: bool,
-    },
-    Repointing {
-        leader: MemberName,
-        to: Upstream,
-        restart: bool,
-    },
-    Diverged {
-        from: MemberName,
-    },
+    Following { leader: MemberName },
+    // `unfit`: why we do not lead, where nobody does.
+    PausedWithNobodyToFollow { unfit: Option<Unfit> },
+    PausedPrimaryWithoutLock { unfit: Option<Unfit> },
+    PrimaryWithoutLock { leader: MemberName },
+    FollowingAfterLostRace { leader: Option<MemberName>, was_primary: bool },
+    Repointing { leader: MemberName, to: Upstream, restart: bool },
+    Diverged { from: MemberName },
     DivergedBeyondRewind,
-    DivergenceUnclear {
-        leader: MemberName,
-        because: String,
-    },
-    /// A pg_rewind began here and never ended.
-    RewindCutShort {
-        leader: Option<MemberName>,
-        failed: bool,
-    },
-    WaitingForLeadersCheckpoint {
-        leader: MemberName,
-    },
+    DivergenceUnclear { leader: MemberName, because: String },
+    // A pg_rewind began here and never ended.
+    RewindCutShort { leader: Option<MemberName>, failed: bool },
+    WaitingForLeadersCheckpoint { leader: MemberName },
+    // It runs as a standby all the same, and waits for WAL that it cannot use (23.8).
+    RewindFailed { leader: MemberName },
     // leaderless
     LockIsFree,
-    NotAllowedToPromote {
-        was_primary: bool,
-    },
-    NotHealthiest {
-        was_primary: bool,
-        because: Unfit,
-    },
-    RaceBackoff {
-        seconds: u64,
-    },
+    NotAllowedToPromote { was_primary: bool },
+    NotHealthiest { was_primary: bool, because: Unfit },
+    RaceBackoff { seconds: u64 },
     // store
-    StoreDark {
-        because: String,
-    },
-    StoreDarkAndLeading {
-        because: String,
-        patience: Duration,
-    },
-    StoreDarkForTooLong {
-        because: String,
-    },
+    StoreDark { because: String },
+    StoreDarkAndLeading { because: String, patience: Duration },
+    StoreDarkForTooLong { because: String },
     StoreDarkRestartingReadOnly,
     // no data, identity
     InitializeWon,
     InitializeLost,
-    CloneFrom {
-        source: String,
-        is_leader: bool,
-    },
+    CloneFrom { source: String, is_leader: bool },
     CloneWithoutLeader,
-    WaitingForLeaderToBootstrap {
-        standby_cluster: bool,
-        missing: Missing,
-    },
+    WaitingForLeaderToBootstrap { standby_cluster: bool, missing: Missing },
     EmptyDataWhileLeader,
     UnreadableDataWhileLeader,
-    DataUnreadable {
-        because: String,
-    },
+    DataUnreadable { because: String },
     EmptyDataWhilePaused,
     InvalidSystemId,
-    ForeignSystemId {
-        theirs: SystemId,
-        ours: SystemId,
-    },
+    ForeignSystemId { theirs: SystemId, ours: SystemId },
     ForeignSystemIdWhilePausedLeader,
     ReplicaInUninitializedCluster,
     ClaimingInitialize,
@@ -333,47 +280,26 @@ pub enum Reason {
     StartingAsSecondary,
     StartingReadOnlyWithLock,
     CrashRecovery,
-    StartFailed {
-        had_lock: bool,
-    },
-    NotRunningWhilePaused {
-        had_lock: bool,
-    },
+    StartFailed { had_lock: bool },
+    NotRunningWhilePaused { had_lock: bool },
     // busy and starting
-    ActionInProgress {
-        action: String,
-    },
-    LockRenewedDuring {
-        action: String,
-    },
+    ActionInProgress { action: String },
+    LockRenewedDuring { action: String },
     LostLeaderBeforePromote,
-    LostLockDuring {
-        action: String,
-    },
+    LostLockDuring { action: String },
     CrashRecoveryTooLong,
-    StillStarting {
-        seconds_left: u64,
-    },
+    StillStarting { seconds_left: u64 },
     StartTimedOutButAlone,
     StartTimedOut,
     LostLockWhileStarting,
     // stepping down
-    Stopping {
-        mode: StepDownMode,
-    },
+    Stopping { mode: StepDownMode },
     ReleasingKey,
-    /// The WAL has ended, the postmaster lives on (archiving), and nobody has all of it yet.
-    ShutDownButKept {
-        action: String,
-        needed: Lsn,
-    },
+    // The WAL has ended, the postmaster lives on (archiving), and nobody has all of it yet.
+    ShutDownButKept { action: String, needed: Lsn },
     WaitingForSuccessor,
-    WaitingForSuccessorsWal {
-        needed: Lsn,
-    },
-    SwitchoverAbandoned {
-        needed: Lsn,
-    },
+    WaitingForSuccessorsWal { needed: Lsn },
+    SwitchoverAbandoned { needed: Lsn },
     SteppedDown,
     Leaving,
     LeavingPaused,

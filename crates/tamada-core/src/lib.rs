@@ -13,6 +13,7 @@ pub mod agent;
 pub mod decide;
 pub mod decision;
 pub mod divergence;
+pub mod explain;
 pub mod history;
 pub mod lease;
 pub mod memory;

@@ -77,7 +77,9 @@ fn running_primary(view: &View<'_>, cluster: &Cluster) -> Candidacy {
             }
         };
     }
-    match (view.timeline(), cluster.timeline()) {
+    // A primary that does not answer now was on this timeline at least; timelines only grow.
+    let checkpointed = view.present().and_then(|present| present.control.as_ref()?.checkpoint_timeline);
+    match (view.timeline().or(checkpointed), cluster.timeline()) {
         (Some(mine), Some(last)) if mine < last => Candidacy::Unfit(
             Unfit::TimelineBehindCluster { mine: Some(mine), cluster: last },
             vec![Note::warning(format!("My timeline {mine} is behind last known cluster timeline {last}"))],

@@ -9,8 +9,8 @@ use tamada_model::{
 
 use crate::agent::Setup;
 use crate::decision::Reason;
+use crate::explain;
 use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory};
-use crate::phrase;
 use crate::view::{JobView, Observation, Seen};
 
 pub struct Told<'a> {
@@ -52,7 +52,7 @@ pub fn report(told: &Told<'_>) -> Report {
         action: action(&told.job),
         next_pass: told.next_pass,
         sentence: told.sentence.to_owned(),
-        because: told.because.map(phrase::explanation).unwrap_or_default(),
+        because: told.because.map(explain::explanation).unwrap_or_default(),
     }
 }
 

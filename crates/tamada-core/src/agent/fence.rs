@@ -1,6 +1,6 @@
 //! The last line of defence that this process has: a PostgreSQL that may be writable must not outlive the lease.
 
-use tamada_model::{Answers, Now};
+use tamada_model::{Answers, Job, Now, Role};
 
 use super::{Agent, Effect};
 use crate::decision::Note;
@@ -25,16 +25,22 @@ impl Agent {
         )));
         effects.push(Effect::Fence);
         // One that was about to start it must not do so a moment later.
-        let starting = self.running.as_ref().filter(|running| !running.job.is_stop());
-        effects.extend(starting.map(|running| Effect::Cancel(running.id)));
+        if self.running.as_ref().is_some_and(|running| !running.job.is_stop()) {
+            self.cancel(effects);
+        }
         self.again = true;
     }
 
     pub(super) fn may_be_writable(&self) -> bool {
-        let promoting = self.running.as_ref().is_some_and(|running| running.job.makes_primary());
-        promoting
+        let role = self.seen.as_ref().map(|seen| seen.postgres.role);
+        let job_makes_primary = self.running.as_ref().is_some_and(|running| {
+            let restarts = matches!(running.job, Job::Restart { .. }) && role.is_some_and(Role::is_primary);
+            running.job.makes_primary() || restarts
+        });
+        let running = self.seen.as_ref().filter(|seen| seen.postgres.process.is_running());
+        job_makes_primary
             || self.promoted_unseen
-            || self.seen.as_ref().is_some_and(|seen| match &seen.postgres.answers {
+            || running.is_some_and(|seen| match &seen.postgres.answers {
                 Answers::Live(live) => live.is_primary(),
                 Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => seen.postgres.role.is_primary(),
             })

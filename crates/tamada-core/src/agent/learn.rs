@@ -79,6 +79,9 @@ impl Agent {
         effects: &mut Vec<Effect>,
     ) {
         let done = *outcome == WriteOutcome::Done;
+        if done {
+            self.failed_writes = 0;
+        }
         let lease = done.then_some(HeldLease { asked_at, ttl: self.setup.settings.ttl });
         match write {
             DcsWrite::Acquire => return self.learn_acquire(outcome, lease, now, effects),
@@ -126,10 +129,14 @@ impl Agent {
                 }
             }
             WriteOutcome::Unclear(why) | WriteOutcome::Failed(why) => {
-                effects.push(Effect::Log(Note::warning(format!("The leader lock could not be taken: {why}"))));
+                self.log_once(Note::warning(format!("The leader lock could not be taken: {why}")), effects);
                 self.pause_after_failure(now);
             }
         }
+    }
+
+    fn log_once(&mut self, note: Note, effects: &mut Vec<Effect>) {
+        effects.extend(Some(note).filter(|note| self.said.note(note, false)).map(Effect::Log));
     }
 
     fn learn_renewal(&mut self, outcome: &WriteOutcome, lease: Option<HeldLease>, now: Now) {
@@ -157,7 +164,7 @@ impl Agent {
         match outcome {
             WriteOutcome::Done | WriteOutcome::Beaten => {}
             WriteOutcome::Unclear(why) | WriteOutcome::Failed(why) => {
-                effects.push(Effect::Log(Note::warning(format!("The leader lock could not be given back: {why}"))));
+                self.log_once(Note::warning(format!("The leader lock could not be given back: {why}")), effects);
                 return;
             }
         }
@@ -205,7 +212,7 @@ impl Agent {
             Job::AbandonBootstrap => {
                 effects.push(Effect::Log(Note::critical("Failed to bootstrap cluster")));
                 let asked = self.memory.leaving && !self.memory.refusing;
-                effects.push(Effect::Leave(if asked { Leave::AsAsked } else { Leave::Refusing }));
+                self.leave(if asked { Leave::AsAsked } else { Leave::Refusing }, effects);
             }
             Job::Stop(_) => {
                 let Some(step_down) = &mut self.memory.step_down else { return };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tamada_model::{Job, Mono, Now};
+use tamada_model::{Job, Mono, Now, Wall};
 
 use super::Agent;
 use crate::decision::Reason;
@@ -10,6 +10,9 @@ use crate::decision::Reason;
 impl Agent {
     /// When to be woken at the latest if nothing happens until then.
     pub fn next_wake(&self, now: Now) -> Mono {
+        if self.left {
+            return now.mono + Duration::from_secs(60);
+        }
         let fence = self.memory.lease.map(|lease| lease.fence_at()).filter(|at| *at > now.mono);
         let pass = match (self.is_resting(), self.not_before) {
             // The pass under way ends by an event.
@@ -21,7 +24,7 @@ impl Agent {
     }
 
     pub(super) fn next_pass(&self, now: Now) -> Mono {
-        let Some(last) = self.last_pass.filter(|_| !self.again) else {
+        let Some(Now { mono: last, wall: last_wall }) = self.last_pass.filter(|_| !self.again) else {
             return now.mono;
         };
         let mut wake = last + self.pace();
@@ -33,8 +36,8 @@ impl Agent {
             let due = Some(at + crate::decide::SUCCESSOR_PATIENCE).filter(|due| *due > last);
             wake = due.map_or(wake, |due| wake.min(due));
         }
-        if let Some(seconds) = self.seconds_to_next_schedule(now) {
-            wake = wake.min(now.mono + Duration::from_secs_f64(seconds.max(0.0)));
+        if let Some(at) = self.next_schedule(last_wall) {
+            wake = wake.min(now.mono + Duration::from_secs_f64(at.seconds_from(now.wall).max(0.0)));
         }
         wake
     }
@@ -65,6 +68,10 @@ impl Agent {
                 | Reason::StartTimedOutButAlone
                 | Reason::DivergenceUnclear { .. }
                 | Reason::RewindCutShort { .. }
+                | Reason::LostLeaderBeforePromote
+                | Reason::LostLockDuring { .. }
+                | Reason::CrashRecoveryTooLong
+                | Reason::StoreDarkForTooLong { .. }
                 | Reason::Repointing { .. }
                 | Reason::PostgresSilent { .. },
             ) => Duration::from_secs(1),
@@ -74,19 +81,15 @@ impl Agent {
         moving.min(loop_wait)
     }
 
-    pub(super) fn seconds_to_next_schedule(&self, now: Now) -> Option<f64> {
+    /// The first scheduled instant that the last pass has not seen come.
+    fn next_schedule(&self, last_pass: Wall) -> Option<Wall> {
         if self.setup.settings.pause {
             return None;
         }
         let failover = self.cluster().and_then(|cluster| cluster.failover.as_ref());
         let switchover = failover.and_then(|request| request.value.scheduled_at.as_ref()).and_then(|at| at.at);
         let restart = self.memory.scheduled_restart.as_ref().and_then(|plan| plan.schedule.at);
-        [switchover, restart]
-            .into_iter()
-            .flatten()
-            .map(|at| at.seconds_from(now.wall))
-            .filter(|left| *left > 0.0)
-            .reduce(f64::min)
+        [switchover, restart].into_iter().flatten().filter(|at| *at > last_pass).min()
     }
 
     /// At most `wish`, and never past the moment at which a leader would have to give up.
@@ -102,24 +105,28 @@ impl Agent {
     }
 
     /// A failure is not repeated at once, whatever rings. What costs others something (a copy, a rewind) is tried again
-    /// after a second, then two, four, up to `loop_wait`; PostgreSQL is started again after a second.
+    /// after a second, then two, four, up to `loop_wait`; anything else after a second. A failure that is not repeated
+    /// but ends something (the bootstrap, our holding the lock) is acted on at once.
     pub(super) fn hold_off(&mut self, job: &Job, now: Now) {
-        let costly = match job {
-            Job::Bootstrap | Job::Clone { .. } | Job::Reinitialize { .. } | Job::Rewind { .. } => true,
-            Job::PostBootstrap
-            | Job::StartPrimary { .. }
+        let again_after = match job {
+            Job::Clone { .. } | Job::Reinitialize { .. } | Job::Rewind { .. } => 2u32.pow(self.failures.min(6)),
+            Job::Bootstrap | Job::PostBootstrap | Job::AbandonBootstrap => return,
+            Job::StartPrimary { .. } | Job::StartStandby { .. } | Job::Restart { .. }
+                if self.memory.lease.is_some() =>
+            {
+                return;
+            }
+            Job::StartPrimary { .. }
             | Job::StartStandby { .. }
-            | Job::ChangeUpstream { .. }
             | Job::Restart { .. }
+            | Job::ChangeUpstream { .. }
             | Job::Promote { .. }
             | Job::CrashRecovery
             | Job::Stop(_)
-            | Job::AbandonBootstrap
-            | Job::RemoveData => false,
+            | Job::RemoveData => 1,
         };
-        let doublings = if costly { self.failures.min(6) } else { 0 };
         self.failures += 1;
-        self.pause(Duration::from_secs(1) * 2u32.pow(doublings), now);
+        self.pause(Duration::from_secs(1) * again_after, now);
     }
 
     pub(super) fn wait_a_second(&mut self, now: Now) {
@@ -133,7 +140,10 @@ impl Agent {
         self.not_before = Some(renewal.map_or(until, |due| until.min(due)));
     }
 
+    /// A store that does not write is asked again after 300 ms, then more and more slowly, at last each second.
     pub(super) fn pause_after_failure(&mut self, now: Now) {
-        self.pause(Duration::from_millis(300), now);
+        let pause = Duration::from_millis(300) * 2u32.pow(self.failed_writes.min(2));
+        self.failed_writes += 1;
+        self.pause(pause.min(Duration::from_secs(1)), now);
     }
 }

@@ -41,10 +41,22 @@ impl Agent {
                 }
                 requests::Answer::CancelFirst => {
                     self.cancel(effects);
-                    return self.waiting.push_front(Waiting { seen: true, ..waiting });
+                    let pressing = self.running.is_some();
+                    return self.waiting.push_front(Waiting { pressing, ..waiting });
                 }
             }
         }
+    }
+
+    /// A request for which something was cancelled goes before what we would begin ourselves. Whether it began.
+    pub(super) fn serve_pressing(&mut self, now: Now, effects: &mut Vec<Effect>) -> bool {
+        let idle = self.running.is_none();
+        let Some(waiting) = self.waiting.front_mut().filter(|waiting| idle && waiting.pressing) else {
+            return false;
+        };
+        waiting.pressing = false;
+        self.serve_requests(now, effects);
+        self.running.is_some()
     }
 
     /// 19.2

@@ -3,7 +3,7 @@
 use tamada_model::{CheckpointFirst, CloneSource, Job, Member, Status, Stop, StopMode, Upstream};
 
 use crate::decision::{Decision, Fact, Note, NoteLevel, Verdict};
-use crate::phrase::{explanation, sentence};
+use crate::explain::explanation;
 use crate::plan::{Act, Command, DcsWrite, Plan, Then, WriteOutcome};
 use crate::slots::SlotPlan;
 
@@ -12,11 +12,7 @@ pub fn decision(decision: &Decision, plan: &Plan) -> Vec<String> {
     if let Some(sentence) = &plan.sentence {
         lines.push(format!("says: {sentence}"));
     }
-    let why = explanation(&decision.because);
-    let only_repeats = why == sentence(&decision.because, "this member").unwrap_or(format!("{:?}", decision.because));
-    if !only_repeats {
-        lines.push(format!("why: {why}"));
-    }
+    lines.push(format!("why: {}", explanation(&decision.because)));
     lines.extend(plan.notes.iter().map(note));
     lines.extend(plan.acts.iter().map(|act| format!("does: {}", self::act(act))));
     lines.extend(plan.chores.iter().map(|act| format!("also: {}", self::act(act))));

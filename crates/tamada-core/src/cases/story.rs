@@ -28,6 +28,8 @@ pub struct Story {
     writes: Option<WriteOutcome>,
     /// A repointing by reload does nothing.
     reload_is_lost: bool,
+    /// Looks take their time: what was seen is handed over only when the story says so.
+    slow: Option<VecDeque<Event>>,
     told: Vec<String>,
     record: String,
     slots: String,
@@ -42,6 +44,7 @@ impl Story {
             requests: 0,
             writes: None,
             reload_is_lost: false,
+            slow: None,
             told: Vec::new(),
             record: String::new(),
             slots: String::new(),
@@ -49,7 +52,8 @@ impl Story {
     }
 
     pub fn begin(&mut self, lines: &[&str]) -> Vec<String> {
-        lines.iter().for_each(|line| self.scene.apply(line));
+        // Nobody is there yet to hear of it.
+        lines.iter().for_each(|line| drop(self.event(line)));
         self.agent = Some(Agent::new(self.setup()));
         self.happen(Event::Wake);
         std::mem::take(&mut self.told)
@@ -82,14 +86,15 @@ impl Story {
             return;
         }
         let mut events: VecDeque<Event> = group.iter().filter_map(|line| self.event(line)).collect();
-        if let Some(seconds) = group.iter().find_map(|line| line.strip_suffix(" s pass")) {
-            let seconds: f64 = seconds.parse().expect("a number of seconds passes");
-            return self.pass_time(Duration::from_secs_f64(seconds));
-        }
-        if events.is_empty() {
+        let seconds = group.iter().find_map(|line| line.strip_suffix(" s pass"));
+        if events.is_empty() && seconds.is_none() {
             events.push_back(Event::Wake);
         }
         events.into_iter().for_each(|event| self.happen(event));
+        if let Some(seconds) = seconds {
+            let seconds: f64 = seconds.parse().expect("a number of seconds passes");
+            self.pass_time(Duration::from_secs_f64(seconds));
+        }
     }
 
     /// What the agent hears because of this line; `None` where only the world changes.
@@ -100,10 +105,13 @@ impl Story {
             "bell" => Some(Event::Wake),
             "shutdown" => Some(Event::Shutdown),
             "job ends" => {
-                let id = self.job.take().unwrap_or_else(|| panic!("no job runs that could end: {line}"));
+                let Some(id) = self.job.take() else {
+                    self.tell("NO JOB RUNS THAT COULD END");
+                    return None;
+                };
                 Some(Event::JobEnded { id, end: job_end(&mut words) })
             }
-            "job says" => Some(self.progress(&mut words)),
+            "job says" => self.progress(&mut words),
             "checkpoint ends" => Some(Event::Checkpointed(words.eat("done"))),
             "operator" => {
                 self.requests += 1;
@@ -122,7 +130,23 @@ impl Story {
                 self.reload_is_lost = words.eat("do nothing");
                 None
             }
+            "looks are slow" => {
+                self.slow = Some(VecDeque::new());
+                None
+            }
+            "the look ends" => {
+                let seen = self.slow.as_mut().and_then(VecDeque::pop_front);
+                if seen.is_none() {
+                    self.tell("NO LOOK IS UNDER WAY");
+                }
+                seen
+            }
             _ if line.ends_with(" s pass") => None,
+            _ if line.starts_with("frozen for ") => {
+                let mut words = Words::new(line.trim_start_matches("frozen for "));
+                self.set_clock(self.scene.now.mono + words.seconds());
+                None
+            }
             _ => {
                 self.scene.apply(line);
                 None
@@ -130,16 +154,19 @@ impl Story {
         }
     }
 
-    fn progress(&self, words: &mut Words<'_>) -> Event {
-        let id = self.job.expect("a job runs that says something");
+    fn progress(&mut self, words: &mut Words<'_>) -> Option<Event> {
+        let Some(id) = self.job else {
+            self.tell("NO JOB RUNS THAT COULD SAY ANYTHING");
+            return None;
+        };
         if words.eat("shut down at") {
             let shut_down = Some(clues::shutdown_position(words));
-            return Event::JobProgress { id, state: None, shut_down };
+            return Some(Event::JobProgress { id, state: None, shut_down });
         }
         let wanted = words.rest();
         let state = State::ALL.into_iter().find(|state| state.text() == wanted);
         assert!(state.is_some(), "no such state: {wanted}");
-        Event::JobProgress { id, state, shut_down: None }
+        Some(Event::JobProgress { id, state, shut_down: None })
     }
 
     fn request(&self, words: &mut Words<'_>) -> Request {
@@ -165,6 +192,7 @@ impl Story {
     /// Time goes by; the agent is woken whenever it wanted to be.
     fn pass_time(&mut self, time: Duration) {
         let until = self.scene.now.mono + time;
+        let mut repeated = Repeated::default();
         loop {
             let now = self.scene.now;
             let wake = self.agent().next_wake(now).max(now.mono);
@@ -174,11 +202,11 @@ impl Story {
             self.set_clock(wake);
             let before = self.told.len();
             self.happen(Event::Tick);
-            if self.told.len() > before {
-                let at = wake.since(beginning().mono).as_secs_f64();
-                self.told.insert(before, format!("[{at:.1} s]"));
-            }
+            let lines = self.told.split_off(before);
+            let at = wake.since(beginning().mono).as_secs_f64();
+            self.told.extend(repeated.told(at, lines));
         }
+        self.told.extend(repeated.end());
         self.set_clock(until);
     }
 
@@ -202,7 +230,7 @@ impl Story {
                 events.extend(self.play(effect));
             }
         }
-        panic!("the agent never rests:\n{}", self.told.join("\n"));
+        self.tell("NEVER RESTS");
     }
 
     fn tell(&mut self, line: impl Into<String>) {
@@ -211,7 +239,13 @@ impl Story {
 
     fn play(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Observe { .. } => return Some(self.observed()),
+            Effect::Observe { .. } => {
+                let seen = self.observed();
+                match &mut self.slow {
+                    Some(looks) => looks.push_back(seen),
+                    None => return Some(seen),
+                }
+            }
             Effect::Gather(facts) => {
                 let mut asked = Asked::default();
                 for fact in &facts {
@@ -333,6 +367,37 @@ impl Story {
             DcsWrite::SetHistory(entries) => cluster.history = Some(stamped(entries.clone())),
         }
         WriteOutcome::Done
+    }
+}
+
+/// What happens again and again while time passes is told once, and how often.
+#[derive(Default)]
+struct Repeated {
+    lines: Vec<String>,
+    times: usize,
+    last: f64,
+}
+
+impl Repeated {
+    fn told(&mut self, at: f64, lines: Vec<String>) -> Vec<String> {
+        if lines.is_empty() {
+            return lines;
+        }
+        if lines == self.lines {
+            self.times += 1;
+            self.last = at;
+            return Vec::new();
+        }
+        let mut told: Vec<String> = self.end().into_iter().collect();
+        self.lines = lines.clone();
+        told.push(format!("[{at:.1} s]"));
+        told.extend(lines);
+        told
+    }
+
+    fn end(&mut self) -> Option<String> {
+        let times = std::mem::take(&mut self.times);
+        (times > 0).then(|| format!("[{times} times more until {:.1} s]", self.last))
     }
 }
 

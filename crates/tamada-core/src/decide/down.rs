@@ -57,7 +57,7 @@ fn forgetting_the_start(step: Step) -> Step {
 fn paused(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
     let comes_back = view.memory.comes_back;
     if view.has_lock() && comes_back == ComesBack::AsLeader {
-        return holding(view, cluster, present);
+        return if view.memory.recovering { start_failed(view) } else { holding(view, cluster, present) };
     }
     if view.has_lock() {
         return Decision::new(Verdict::Release(None), Reason::NotRunningWhilePaused { had_lock: true }).into();

@@ -19,7 +19,7 @@ use super::down::{crash_recovery_before_rewind, rewind_allowed};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     let Some(leader) = cluster.leader_name() else {
-        return Decision::stay(Reason::PausedWithNobodyToFollow).into();
+        return Decision::stay(Reason::PausedWithNobodyToFollow { unfit: None }).into();
     };
     if view.is_primary() {
         return primary_without_lock(view, leader);
@@ -33,7 +33,15 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
 
 fn as_standby(view: &View<'_>, cluster: &Arc<Cluster>, leader: &MemberName) -> Step {
     let doubt = if in_doubt(view, cluster) { doubt(view, cluster) } else { Doubt::None };
-    let following = Reason::Following { leader: leader.clone() };
+    let following = match view.memory.rewind {
+        Rewind::Failed if is_behind(view, cluster) => Reason::RewindFailed { leader: leader.clone() },
+        Rewind::Failed
+        | Rewind::Unsuspected
+        | Rewind::Suspected
+        | Rewind::Needed
+        | Rewind::NotNeeded
+        | Rewind::Done => Reason::Following { leader: leader.clone() },
+    };
     match doubt {
         Doubt::None => follow(view, cluster, leader, following),
         Doubt::Settled(notes) => {
@@ -63,7 +71,7 @@ fn with(step: Step, marks: Vec<Mark>, notes: Vec<Note>) -> Step {
 /// what an operator left running is not taken from him.
 fn primary_without_lock(view: &View<'_>, leader: &MemberName) -> Step {
     if view.settings.pause {
-        let decision = Decision::stay(Reason::PausedPrimaryWithoutLock);
+        let decision = Decision::stay(Reason::PausedPrimaryWithoutLock { unfit: None });
         return match view.role() {
             Role::Primary => decision.into(),
             Role::Replica | Role::StandbyLeader | Role::Promoted | Role::Demoted | Role::Uninitialized => {
@@ -86,14 +94,14 @@ fn in_doubt(view: &View<'_>, cluster: &Cluster) -> bool {
         Rewind::Done => return false,
         Rewind::Unsuspected | Rewind::NotNeeded => {}
     }
-    let leaders = cluster.leader_member().and_then(|leader| leader.timeline);
-    let behind = matches_both(view.timeline(), leaders).is_some_and(|(mine, leaders)| mine < leaders);
     let adopted = !view.postgres().callback_called && rewind == Rewind::Unsuspected;
-    (behind && !is_receiving(view, leaders)) || adopted
+    adopted || is_behind(view, cluster)
 }
 
-fn matches_both(mine: Option<Timeline>, leaders: Option<Timeline>) -> Option<(Timeline, Timeline)> {
-    mine.zip(leaders)
+fn is_behind(view: &View<'_>, cluster: &Cluster) -> bool {
+    let leaders = cluster.leader_member().and_then(|leader| leader.timeline);
+    let behind = view.timeline().zip(leaders).is_some_and(|(mine, leaders)| mine < leaders);
+    behind && !is_receiving(view, leaders)
 }
 
 /// The receiver streams on the leader's timeline: PostgreSQL itself has found that our data fits.
@@ -209,7 +217,7 @@ fn follow(view: &View<'_>, cluster: &Cluster, leader: &MemberName, because: Reas
     let role = Role::Replica;
     match found {
         RecoveryMatch::Same if view.settings.pause && target == Upstream::Nobody => {
-            in_step(view, cluster, Reason::PausedWithNobodyToFollow)
+            in_step(view, cluster, Reason::PausedWithNobodyToFollow { unfit: None })
         }
         RecoveryMatch::Same => in_step(view, cluster, because),
         RecoveryMatch::Reload => {

@@ -57,7 +57,7 @@ fn unfit(view: &View<'_>, because: Unfit, notes: Vec<Note>) -> Step {
     let was_primary = view.is_primary();
     let standing = standing(&because);
     if view.settings.pause && standing != Standing::NamedButShort {
-        return paused(view, was_primary, notes);
+        return paused(view, was_primary, because, notes);
     }
     let reason = match because {
         Unfit::NoFailover => Reason::NotAllowedToPromote { was_primary },
@@ -112,10 +112,11 @@ fn standing(because: &Unfit) -> Standing {
 }
 
 /// 11.4: in pause nothing is stopped and nobody is followed anew.
-fn paused(view: &View<'_>, was_primary: bool, notes: Vec<Note>) -> Step {
+fn paused(view: &View<'_>, was_primary: bool, unfit: Unfit, notes: Vec<Note>) -> Step {
+    let unfit = Some(unfit);
     let (because, role) = match was_primary {
-        true => (Reason::PausedPrimaryWithoutLock, Role::Primary),
-        false => (Reason::PausedWithNobodyToFollow, Role::Replica),
+        true => (Reason::PausedPrimaryWithoutLock { unfit }, Role::Primary),
+        false => (Reason::PausedWithNobodyToFollow { unfit }, Role::Replica),
     };
     let mut decision = Decision::stay(because).notes(notes);
     if view.role() != role && view.live().is_some() {

@@ -31,7 +31,7 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, step_down: &StepDown) -> 
     if waits {
         return Decision::stay(Reason::WaitingForSuccessor).into();
     }
-    end()
+    end(view)
 }
 
 /// The key is given to a successor that has everything we acknowledged. PostgreSQL itself waits for connected standbys
@@ -42,14 +42,15 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
     match renew(view) {
         Some(Renewal::Ask(step)) => return step,
         Some(Renewal::Unclear(because)) => return Decision::stay(Reason::StoreDark { because }).into(),
-        Some(Renewal::Lost) => return end(),
+        Some(Renewal::Lost) => return end(view),
         None => {}
     }
     let position = step_down.stopped.flatten();
     let release = |notes| {
         let last = position.map(|position| position.publish);
         let decision = Decision::new(Verdict::Release(last), Reason::ReleasingKey);
-        decision.chore(Chore::SetRole(Role::Demoted)).notes(notes).into()
+        let demoted = Some(Chore::SetRole(Role::Demoted)).filter(|_| view.role() != Role::Demoted);
+        decision.chores(demoted).notes(notes).into()
     };
     let (Some(position), StepDownMode::Graceful) = (position, step_down.mode) else {
         return release(Vec::new());
@@ -73,12 +74,9 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
     }
 }
 
-fn end() -> Step {
-    Decision::stay(Reason::SteppedDown)
-        .chore(Chore::SetRole(Role::Demoted))
-        .mark(Mark::SuspectDivergence)
-        .mark(Mark::SteppedDown)
-        .into()
+fn end(view: &View<'_>) -> Step {
+    let demoted = Some(Chore::SetRole(Role::Demoted)).filter(|_| view.role() != Role::Demoted);
+    Decision::stay(Reason::SteppedDown).chores(demoted).mark(Mark::SuspectDivergence).mark(Mark::SteppedDown).into()
 }
 
 /// The stop failed, or PostgreSQL came back: stop it again, harder if it must not run.

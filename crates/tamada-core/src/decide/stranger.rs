@@ -33,6 +33,10 @@ fn paused(view: &View<'_>, theirs: SystemId, ours: SystemId) -> Step {
     if view.has_lock() {
         return Decision::new(Verdict::Release(None), Reason::ForeignSystemIdWhilePausedLeader).note(warning).into();
     }
-    let because = if view.is_primary() { Reason::PausedPrimaryWithoutLock } else { Reason::PausedWithNobodyToFollow };
+    let because = if view.is_primary() {
+        Reason::PausedPrimaryWithoutLock { unfit: None }
+    } else {
+        Reason::PausedWithNobodyToFollow { unfit: None }
+    };
     Decision::stay(because).note(warning).into()
 }
