@@ -23,7 +23,7 @@ use super::proto::ResponseHeader;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Seen {
     cluster_id: u64,
-    raft_term: u64,
+    pub raft_term: u64,
     pub revision: i64,
 }
 

@@ -26,6 +26,7 @@ impl Inner {
         let key = self.keys.key(LEADER);
         let request =
             |lease| txn([is_absent(key.clone())], [put_under(lease, key.clone(), self.my_name())], [look(key.clone())]);
+        let term = self.client.seen().raft_term;
         match self.under_lease(Assurance::Now, deadline, request).await {
             Ok((lease, heard)) => {
                 let written = match taken(&heard.answer) {
@@ -33,6 +34,7 @@ impl Inner {
                     Taken::Found(kv) if self.holds(&kv, lease) => Written::Done(stamp(kv.mod_revision)),
                     Taken::Found(_) | Taken::FoundNothing | Taken::Deleted => Written::Beaten,
                 };
+                let written = self.in_one_term(written, term, lease, deadline).await;
                 self.judge_acquired(&written);
                 written
             }
@@ -66,13 +68,16 @@ impl Inner {
     /// First the lease, then a look (by the majority) that the key is ours under it, and with the look what is to be
     /// written along: usually one keep-alive and one read, which cost etcd no disk write.
     pub async fn renew(&self, renewal: Renewal, deadline: Deadline) -> Written {
+        let term = self.client.seen().raft_term;
         let lease = match self.lease.ensure(&self.client, Assurance::Now, deadline).await {
             Ok(lease) => lease,
             Err(trouble) => return written(trouble),
         };
         let mut news = self.news(&renewal);
         let written = match self.confirm(lease, &mut news, deadline).await {
-            Ok(Confirmed::Ours(kv)) => Written::Done(stamp(kv.mod_revision)),
+            Ok(Confirmed::Ours(kv)) => {
+                self.in_one_term(Written::Done(stamp(kv.mod_revision)), term, lease, deadline).await
+            }
             Ok(Confirmed::Anothers) => Written::Beaten,
             Ok(Confirmed::NotUnderLease) => self.take_back(&news, deadline).await,
             Err(trouble) => written(trouble),
@@ -131,13 +136,31 @@ impl Inner {
             let create = txn([is_absent(key.clone())], write(), [look(key.clone())]);
             txn([has_value(key.clone(), self.my_name())], write(), [Operation::Txn(create)])
         };
+        let term = self.client.seen().raft_term;
         match self.under_lease(Assurance::Now, deadline, request).await {
-            Ok((lease, heard)) => match taken(&heard.answer) {
-                Taken::Put => done(heard.answer.header.as_ref()),
-                Taken::Found(kv) if self.holds(&kv, lease) => Written::Done(stamp(kv.mod_revision)),
-                Taken::Found(_) | Taken::FoundNothing | Taken::Deleted => Written::Beaten,
-            },
+            Ok((lease, heard)) => {
+                let written = match taken(&heard.answer) {
+                    Taken::Put => done(heard.answer.header.as_ref()),
+                    Taken::Found(kv) if self.holds(&kv, lease) => Written::Done(stamp(kv.mod_revision)),
+                    Taken::Found(_) | Taken::FoundNothing | Taken::Deleted => Written::Beaten,
+                };
+                self.in_one_term(written, term, lease, deadline).await
+            }
             Err(trouble) => written(trouble),
+        }
+    }
+
+    /// 1. The node that leads etcd's raft group is frozen; another takes its place and counts our lease anew.
+    /// 2. It wakes up and answers our keep-alive before it hears of its successor.
+    /// 3. We count a whole ttl from our question; the store has counted since before.
+    ///
+    /// Therefore, when the term has changed since before the keep-alive, the lease is kept alive once more.
+    async fn in_one_term(&self, written: Written, term: u64, lease: LeaseId, deadline: Deadline) -> Written {
+        let (Written::Done(_), true) = (&written, self.client.seen().raft_term != term) else { return written };
+        match self.lease.ensure(&self.client, Assurance::Now, deadline).await {
+            Ok(same) if same == lease => written,
+            Ok(_) => Written::Unclear("our lease ended with the last leader of etcd's raft group".to_owned()),
+            Err(trouble) => Written::Unclear(trouble.into_error().to_string()),
         }
     }
 
