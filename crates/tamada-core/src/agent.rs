@@ -12,6 +12,7 @@
 
 mod event;
 mod fence;
+mod jobs;
 mod learn;
 mod pace;
 mod said;
@@ -21,17 +22,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{
-    Cluster, DataDir, Job, JobEnd, Member, Mono, Now, PostgresFacts, Report, Request, Settings, ShutdownPosition, State,
-};
+use tamada_model::{Cluster, Member, Mono, Now, PostgresFacts, Report, Request, Settings};
 
 use crate::decide::decide;
 use crate::decision::{Decision, Leave, Note, Reason, Step};
-use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory};
+use crate::memory::{CheckpointAfterPromote, Memory};
 use crate::plan::{Act, DcsWrite, Plan, Then, WriteOutcome, plan};
-use crate::view::{Asked, JobView, Observation, Seen, View};
-use crate::{requests, tell};
+use crate::tell;
+use crate::view::{Asked, Observation, Seen, View};
 
+use jobs::Running;
 use said::Said;
 
 pub use event::{Effect, Event, JobId, RequestId, Setup};
@@ -60,19 +60,6 @@ struct Acting {
 enum Flying {
     Write { write: DcsWrite, essential: bool },
     Command,
-}
-
-#[derive(Clone, Debug)]
-struct Running {
-    id: JobId,
-    job: Job,
-    since: Mono,
-    state: Option<State>,
-    shut_down: Option<ShutdownPosition>,
-    /// Whoever asked for it by REST and waits for the outcome.
-    asked_by: Option<RequestId>,
-    /// It was told to stop; once is enough.
-    cancelled: bool,
 }
 
 /// An operator's request that waits to be served.
@@ -242,18 +229,6 @@ impl Agent {
         }
     }
 
-    fn job_view(&self) -> JobView {
-        match &self.running {
-            None => JobView::Idle,
-            Some(running) => JobView::Running {
-                job: running.job.clone(),
-                since: running.since,
-                state: running.state,
-                shut_down: running.shut_down,
-            },
-        }
-    }
-
     fn observed(
         &mut self,
         asked_at: Mono,
@@ -379,6 +354,7 @@ impl Agent {
             };
             match act {
                 Act::Dcs(write) => {
+                    effects.extend(beginning(&write, essential).map(Effect::Log));
                     acting.asked_at = now.mono;
                     acting.flying = Some(Flying::Write { write: write.clone(), essential });
                     let within = self.patience(now, self.setup.settings.retry_timeout);
@@ -401,25 +377,6 @@ impl Agent {
     fn leave(&mut self, how: Leave, effects: &mut Vec<Effect>) {
         self.left = true;
         effects.push(Effect::Leave(how));
-    }
-
-    fn cancel(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(running) = self.running.as_mut().filter(|running| !running.cancelled) {
-            running.cancelled = true;
-            effects.push(Effect::Cancel(running.id));
-        }
-    }
-
-    fn start(&mut self, job: Job, asked_by: Option<RequestId>, now: Now, effects: &mut Vec<Effect>) {
-        assert!(self.running.is_none(), "one long action at a time");
-        let id = self.next_job;
-        self.next_job += 1;
-        if job == Job::Bootstrap {
-            self.memory.bootstrap = Some(Bootstrap::Creating);
-        }
-        let (job_, since) = (job.clone(), now.mono);
-        self.running = Some(Running { id, job: job_, since, state: None, shut_down: None, asked_by, cancelled: false });
-        effects.push(Effect::Start(id, job));
     }
 
     fn commanded(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -476,40 +433,6 @@ impl Agent {
         self.stage = Stage::Resting;
     }
 
-    fn job_progress(&mut self, id: JobId, state: Option<State>, shut_down: Option<ShutdownPosition>) {
-        if let Some(running) = self.running.as_mut().filter(|running| running.id == id) {
-            running.state = state.or(running.state);
-            running.shut_down = shut_down.or(running.shut_down);
-            self.again = true;
-        }
-    }
-
-    fn job_ended(&mut self, id: JobId, end: JobEnd, now: Now, effects: &mut Vec<Effect>) {
-        let Some(running) = self.running.take_if(|running| running.id == id) else {
-            return;
-        };
-        if let Some(asked_by) = running.asked_by {
-            effects.push(Effect::Reply(asked_by, requests::restart_reply(&end)));
-        }
-        self.memory.was_running = false;
-        self.again = true;
-        self.overtaken = true;
-        self.promoted_unseen |= running.job.makes_primary();
-        match &end {
-            JobEnd::Failed(why) => {
-                effects.push(Effect::Log(Note::error(format!("{} failed: {why}", running.job.text()))));
-                self.hold_off(&running.job, now);
-            }
-            JobEnd::NotNow(why) => {
-                effects.push(Effect::Log(Note::info(why.clone())));
-                self.wait_a_second(now);
-            }
-            JobEnd::Done | JobEnd::StillStarting | JobEnd::Stopped(_) => self.failures = 0,
-            JobEnd::PrePromoteRefused | JobEnd::Cancelled => {}
-        }
-        self.learn_job_end(&running.job, &end, effects);
-    }
-
     /// What this member tells about itself.
     pub fn report(&self, now: Now) -> Report {
         tell::report(&tell::Told {
@@ -533,12 +456,24 @@ impl Agent {
     pub fn farewell(&self) -> Option<Member> {
         self.member_record()
     }
+}
 
-    /// Whether PostgreSQL has data that a start may be tried on; for the simulator's and tests' eyes.
-    pub fn has_data(&self) -> bool {
-        self.seen.as_ref().is_some_and(|seen| match seen.postgres.data {
-            DataDir::Present(_) => true,
-            DataDir::Empty | DataDir::Unreadable(_) => false,
-        })
+/// 12.3: what the original says when the winner of the race clears or reduces the request.
+fn beginning(write: &DcsWrite, essential: bool) -> Option<Note> {
+    match write {
+        DcsWrite::ClearFailover(_) if essential => {
+            Some(Note::info("Cleaning up failover key after acquiring leader lock..."))
+        }
+        DcsWrite::SetFailover { .. } => Some(Note::info("Updating failover key after acquiring leader lock...")),
+        DcsWrite::ClearFailover(_)
+        | DcsWrite::Acquire
+        | DcsWrite::Renew { .. }
+        | DcsWrite::Take
+        | DcsWrite::Release { .. }
+        | DcsWrite::BeginBootstrap
+        | DcsWrite::SetInitialize { .. }
+        | DcsWrite::DeleteInitialize
+        | DcsWrite::SetConfig(_)
+        | DcsWrite::SetHistory(_) => None,
     }
 }

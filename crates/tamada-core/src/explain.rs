@@ -34,7 +34,7 @@ pub fn explanation(reason: &Reason) -> String {
             format!("paused, and nobody leads. We do not: {}", unfit(because))
         }
         Reason::PrimaryWithoutLock { leader } => format!("{leader} holds the lock: our writes would be lost"),
-        Reason::FollowingAfterLostRace { .. } => "another was faster to take the lock".into(),
+        Reason::FollowingAfterLostRace { leader, .. } => format!("{leader} was faster to take the lock"),
         Reason::Repointing { leader, restart: false, .. } => format!("{leader} leads: pointing to it by a reload"),
         Reason::Repointing { leader, restart: true, .. } => format!("{leader} leads: pointing to it needs a restart"),
         Reason::Diverged { from } => format!("our WAL went on after {from} left our timeline; rewinding to the fork"),
@@ -200,7 +200,6 @@ fn unfit(because: &Unfit) -> String {
         }
         Unfit::CandidateIsAnother { candidate } => format!("{candidate} was named and is able to lead: waiting for it"),
         Unfit::NotInFailsafe => "we are not in the failsafe topology".into(),
-        Unfit::WatchdogUnusable => "watchdog mode is required, and the device is not usable".into(),
         Unfit::LagsBehindLeader { mine, leader, allowed } => format!(
             "we have WAL up to {mine}, the leader last told {leader}: more than maximum_lag_on_failover ({allowed} \
              bytes) would be lost. A manual failover to this member would accept that"

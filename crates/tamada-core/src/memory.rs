@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{Cluster, Lsn, MemberName, Mono, Now, ScheduledRestart, ShutdownPosition, Timeline};
+use tamada_model::{Cluster, Lsn, Mono, Now, ScheduledRestart, ShutdownPosition, Timeline};
 
 use crate::HeldLease;
 
@@ -58,8 +58,6 @@ pub struct Memory {
     pub crashed: bool,
     /// What the leader's record says; a standby's own timeline is asked anew when it differs (4.1).
     pub leader_timeline: Option<Timeline>,
-    /// Who led last, as far as we saw. Only chooses words.
-    pub last_leader: Option<MemberName>,
     /// Set and cleared by operators; cleared when done, stale, or overtaken by another restart.
     pub scheduled_restart: Option<ScheduledRestart>,
     /// The operating system asked us to go (21), or we refuse to stay.
@@ -99,6 +97,12 @@ pub struct StepDown {
     pub stopped: Option<Option<ShutdownPosition>>,
     /// The stop ended without PostgreSQL being gone.
     pub failed: bool,
+}
+
+impl StepDown {
+    fn begun(mode: StepDownMode) -> Self {
+        Self { mode, released_at: None, successor_until: None, stopped: None, failed: false }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -160,14 +164,6 @@ pub enum Rewind {
 }
 
 impl Rewind {
-    /// A rewind was run in this episode.
-    pub fn was_run(self) -> bool {
-        match self {
-            Rewind::Done | Rewind::Failed => true,
-            Rewind::Unsuspected | Rewind::Suspected | Rewind::Needed | Rewind::NotNeeded => false,
-        }
-    }
-
     pub fn is_open(self) -> bool {
         match self {
             Rewind::Suspected | Rewind::Needed => true,
@@ -224,13 +220,7 @@ impl Memory {
             }
             Mark::Rewind(rewind) => self.rewind = *rewind,
             Mark::SteppingDown(mode) => {
-                self.step_down = Some(StepDown {
-                    mode: *mode,
-                    released_at: None,
-                    successor_until: None,
-                    stopped: None,
-                    failed: false,
-                });
+                self.step_down = Some(StepDown::begun(*mode));
                 self.crashed = false;
                 self.won_race = false;
             }

@@ -39,19 +39,23 @@ pub fn plan(view: &View<'_>, cluster: &Cluster) -> Option<SlotPlan> {
         let lsn = known_position(cluster, name, member, &slot);
         wanted.insert(slot.clone(), WantedSlot { name: slot, active_here, lsn });
     }
-    if retains(view) && !view.me.tags.nofailover() {
-        for slot in &cluster.status.retain_slots {
-            if *slot != view.me.name.slot_name() {
-                let lsn = None;
-                wanted.entry(slot.clone()).or_insert(WantedSlot { name: slot.clone(), active_here: false, lsn });
-            }
-        }
+    for slot in kept_for_absent(view, cluster) {
+        let lsn = None;
+        wanted.entry(slot.clone()).or_insert(WantedSlot { name: slot.clone(), active_here: false, lsn });
     }
     Some(SlotPlan {
         wanted: wanted.into_values().collect(),
         keep_unknown: view.settings.pause,
         ignore: view.settings.ignore_slots.clone(),
     })
+}
+
+/// What the leader tells to keep; and what we as leader are going to tell with our next renewal.
+fn kept_for_absent<'a>(view: &View<'a>, cluster: &'a Cluster) -> impl Iterator<Item = &'a String> {
+    let keeps = retains(view) && !view.me.tags.nofailover();
+    let own = view.me.name.slot_name();
+    let ours = view.memory.retained_slots.keys().filter(|_| view.memory.lease.is_some());
+    cluster.status.retain_slots.iter().chain(ours).filter(move |slot| keeps && **slot != own)
 }
 
 fn others<'a>(view: &View<'a>, cluster: &'a Cluster) -> impl Iterator<Item = (&'a MemberName, &'a Member)> {

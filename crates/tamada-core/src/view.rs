@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tamada_model::{
     Answers, Cluster, DataDir, Divergence, Document, HistoryFile, Job, Live, Lsn, Me, MemberName, Mono, Now,
-    PeerAnswer, PostgresFacts, Present, Process, RecoveryMatch, Role, Settings, ShutdownPosition, State, SystemId,
-    Timeline, Upstream,
+    PeerAnswer, PostgresFacts, Present, RecoveryMatch, Role, Settings, ShutdownPosition, State, SystemId, Timeline,
+    Upstream,
 };
 
 use crate::Memory;
@@ -150,12 +150,5 @@ impl<'a> View<'a> {
     /// A pg_rewind was cut short here: the files may be a mixture.
     pub fn has_unfinished_rewind(&self) -> bool {
         self.present().is_some_and(|present| present.unfinished_rewind)
-    }
-
-    pub fn postmaster_started(&self) -> Option<tamada_model::Wall> {
-        match self.postgres().process {
-            Process::Absent => None,
-            Process::Running { started, .. } => Some(started),
-        }
     }
 }

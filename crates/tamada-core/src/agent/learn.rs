@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tamada_model::{Cluster, Job, JobEnd, Mono, Now, PostgresFacts};
+use tamada_model::{Cluster, Job, JobEnd, MemberName, Mono, Now, PostgresFacts};
 
 use super::{Agent, Effect};
 use crate::decision::{Leave, Note, Reason};
@@ -24,9 +24,6 @@ impl Agent {
         }
         if !cluster.is_unlocked() || self.memory.cluster_with_leader.is_none() {
             self.memory.cluster_with_leader = Some(cluster.clone());
-        }
-        if cluster.leader_name().is_some() {
-            self.memory.last_leader = cluster.leader_name().cloned();
         }
         self.memory.leader_timeline = cluster.leader_member().and_then(|leader| leader.timeline);
         if self.setup.settings.pause {
@@ -85,7 +82,7 @@ impl Agent {
         let lease = done.then_some(HeldLease { asked_at, ttl: self.setup.settings.ttl });
         match write {
             DcsWrite::Acquire => return self.learn_acquire(outcome, lease, now, effects),
-            DcsWrite::Renew { .. } => self.learn_renewal(outcome, lease, now),
+            DcsWrite::Renew { .. } => self.learn_renewal(outcome, lease, now, effects),
             DcsWrite::Take => {
                 self.memory.lease = lease;
                 if done {
@@ -139,11 +136,11 @@ impl Agent {
         effects.extend(Some(note).filter(|note| self.said.note(note, false)).map(Effect::Log));
     }
 
-    fn learn_renewal(&mut self, outcome: &WriteOutcome, lease: Option<HeldLease>, now: Now) {
+    fn learn_renewal(&mut self, outcome: &WriteOutcome, lease: Option<HeldLease>, now: Now, effects: &mut Vec<Effect>) {
         match outcome {
             WriteOutcome::Done => {
                 self.memory.lease = lease;
-                self.keep_retained(now);
+                self.keep_retained(now, effects);
             }
             WriteOutcome::Beaten => self.memory.lease = None,
             // Extends nothing; what we hold runs on to its own end.
@@ -179,13 +176,21 @@ impl Agent {
         effects.extend(spoken.map(Effect::Say));
     }
 
-    /// 9.7: after taking the lock, absent members' slots are kept for their full time again.
+    /// 9.7: after taking the lock, absent members' slots are kept for their full time again. So is the former leader's:
+    /// it did not count among its own standbys, its key ran out with the lock, and it will want its WAL when it is back.
     fn restart_retention(&mut self, now: Now) {
-        let names = self.cluster().map(|cluster| cluster.status.retain_slots.clone()).unwrap_or_default();
+        let mut names = self.cluster().map(|cluster| cluster.status.retain_slots.clone()).unwrap_or_default();
+        names.extend(self.former_leader().map(MemberName::slot_name));
         self.memory.retained_slots = names.into_iter().map(|name| (name, now.mono)).collect();
     }
 
-    fn keep_retained(&mut self, now: Now) {
+    fn former_leader(&self) -> Option<&MemberName> {
+        let former = self.memory.cluster_with_leader.as_ref()?;
+        let name = former.leader_name().filter(|name| **name != self.setup.me.name)?;
+        former.members.get(name).filter(|member| !member.tags.nostream()).map(|_| name)
+    }
+
+    fn keep_retained(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let Some(seen) = self.seen.take() else {
             return;
         };
@@ -195,7 +200,16 @@ impl Agent {
             }
         }
         let ttl = self.setup.settings.member_slots_ttl;
-        self.memory.retained_slots.retain(|_, at| now.mono.since(*at) < ttl);
+        self.memory.retained_slots.retain(|slot, at| {
+            let keeps = now.mono.since(*at) < ttl;
+            if !keeps {
+                let seconds = ttl.as_secs();
+                let text =
+                    format!("Replication slot '{slot}' for absent cluster member is expired after {seconds} sec.");
+                effects.push(Effect::Log(Note::info(text)));
+            }
+            keeps
+        });
         self.seen = Some(seen);
     }
 

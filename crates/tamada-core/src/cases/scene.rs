@@ -222,7 +222,6 @@ impl Scene {
     pub fn decided(mut self) -> Vec<String> {
         self.memory.lease = self.lease.map(|asked_at| HeldLease { asked_at, ttl: self.settings.ttl });
         self.memory.cluster_with_leader = self.cluster_with_leader();
-        self.memory.last_leader = self.cluster.leader_name().or(self.former_leader.as_ref()).cloned();
         let cluster = match &self.dark {
             Some(because) => Seen::Dark { since: self.now.mono, because: because.clone() },
             None => Seen::Fresh { at: self.now.mono, fact: Arc::new(self.cluster.clone()) },

@@ -80,7 +80,7 @@ fn primary_without_lock(view: &View<'_>, leader: &MemberName) -> Step {
         };
     }
     let because = match view.memory.lost_race {
-        true => Reason::FollowingAfterLostRace { leader: Some(leader.clone()), was_primary: true },
+        true => Reason::FollowingAfterLostRace { leader: leader.clone(), was_primary: true },
         false => Reason::PrimaryWithoutLock { leader: leader.clone() },
     };
     Decision::new(Verdict::StepDown(StepDownMode::ImmediateNoLock), because).mark(Mark::RaceSettled).into()
@@ -233,9 +233,7 @@ fn follow(view: &View<'_>, cluster: &Cluster, leader: &MemberName, because: Reas
 
 fn in_step(view: &View<'_>, cluster: &Cluster, because: Reason) -> Step {
     let because = match (view.memory.lost_race, because) {
-        (true, Reason::Following { leader }) => {
-            Reason::FollowingAfterLostRace { leader: Some(leader), was_primary: false }
-        }
+        (true, Reason::Following { leader }) => Reason::FollowingAfterLostRace { leader, was_primary: false },
         (_, because) => because,
     };
     let mut decision = Decision::stay(because).mark(Mark::RaceSettled);

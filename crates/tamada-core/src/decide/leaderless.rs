@@ -100,7 +100,6 @@ fn standing(because: &Unfit) -> Standing {
         | Unfit::TimelineBehindCluster { .. }
         | Unfit::Paused
         | Unfit::NotInFailsafe
-        | Unfit::WatchdogUnusable
         | Unfit::LagsBehindLeader { .. }
         | Unfit::PositionUnknown
         | Unfit::TimelineUnknown
