@@ -12,11 +12,11 @@ use tracing::{info, warn};
 
 use super::client::Trouble;
 use super::lease::{Assurance, LeaseId};
-use super::ops::{Taken, delete, has_value, is_absent, look, put, put_under, range, stamp, taken, txn};
+use super::ops::{Taken, delete, has_value, is_absent, is_created_at, look, put, put_under, range, stamp, taken, txn};
 use super::proto::{KeyValue, Operation, PutRequest};
 use super::sort::words;
 use super::store::Inner;
-use super::writes::{done, is_ours, written};
+use super::writes::{before_the_write, done, is_ours, written};
 use crate::clock::Deadline;
 use crate::{Renewal, Written};
 
@@ -166,17 +166,28 @@ impl Inner {
 
     /// `status` and the deletion in one transaction: whoever sees the key gone sees the last position. When the key is
     /// gone already and nobody else leads, the position is still worth telling.
+    ///
+    /// 1. A node is frozen with our request in its socket; we give up on it and another node deletes the key.
+    /// 2. We lead again.
+    /// 3. The node wakes up and carries out what it finds: the key that names us is deleted under a running primary.
+    ///
+    /// Therefore only the key of this reign is deleted, named by the revision of its creation.
     pub async fn release(&self, last: Option<Lsn>, deadline: Deadline) -> Written {
         self.leads(false);
+        let key = self.keys.key(LEADER);
+        let reign = match self.client.call(range(key.clone()), deadline).await {
+            Ok(heard) => heard.answer.kvs.first().filter(|kv| self.is_me(&kv.value)).map(|kv| kv.create_revision),
+            Err(trouble) => return written(before_the_write(trouble)),
+        };
         let status = match last {
             Some(last) => self.status_with(last, deadline).await,
             None => None,
         };
-        let key = self.keys.key(LEADER);
         let write = || status.clone().into_iter();
         let gone = txn([is_absent(key.clone())], write(), [look(key.clone())]);
-        let request =
-            txn([has_value(key.clone(), self.my_name())], write().chain([delete(key)]), [Operation::Txn(gone)]);
+        // No key is created at a negative revision: without a reign there is nothing to delete.
+        let ours = [is_created_at(key.clone(), reign.unwrap_or(-1)), has_value(key.clone(), self.my_name())];
+        let request = txn(ours, write().chain([delete(key)]), [Operation::Txn(gone)]);
         match self.client.call(request, deadline).await {
             Ok(heard) => match taken(&heard.answer) {
                 Taken::Deleted => done(heard.answer.header.as_ref()),

@@ -60,11 +60,16 @@ pub fn delete(key: Vec<u8>) -> Operation {
 }
 
 pub fn is_absent(key: Vec<u8>) -> Compare {
-    compare(key, CompareTarget::Create, Expected::CreateRevision(0))
+    is_created_at(key, 0)
 }
 
 pub fn is_at(key: Vec<u8>, revision: i64) -> Compare {
     compare(key, CompareTarget::Mod, Expected::ModRevision(revision))
+}
+
+/// The key that was created then, and not one that came after it.
+pub fn is_created_at(key: Vec<u8>, revision: i64) -> Compare {
+    compare(key, CompareTarget::Create, Expected::CreateRevision(revision))
 }
 
 pub fn has_value(key: Vec<u8>, value: impl Into<Vec<u8>>) -> Compare {

@@ -224,7 +224,7 @@ pub fn revision_of(header: Option<&ResponseHeader>) -> i64 {
 }
 
 /// Whatever became of the lease, the write that needs it was not sent.
-fn before_the_write(trouble: Trouble) -> Trouble {
+pub fn before_the_write(trouble: Trouble) -> Trouble {
     match trouble {
         Trouble::Unclear(why) => Trouble::NotSent(why),
         other @ (Trouble::NotSent(_) | Trouble::Refused(_) | Trouble::Said(..)) => other,
