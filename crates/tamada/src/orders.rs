@@ -67,8 +67,10 @@ async fn patch_config(store: &dyn Store, patch: &Document, within: Duration) -> 
 async fn put_config(store: &dyn Store, config: &Document, within: Duration) -> Reply {
     let wanted = Value::Object(config.clone());
     let current = current_config(store, within).await;
-    let same = current.is_some_and(|current| document::same(&Value::Object(current.value), &wanted));
-    if !same && !is_done(&store.set_config(config, None, within).await) {
+    let same = current.as_ref().is_some_and(|current| document::same(&Value::Object(current.value.clone()), &wanted));
+    // Over what was read and nothing else: a write that a node of the store carries out late must not undo newer ones.
+    let judged = current.map(|current| current.stamp);
+    if !same && !is_done(&store.set_config(config, judged.as_ref(), within).await) {
         return Reply::page(502);
     }
     Reply::json(200, wanted)
