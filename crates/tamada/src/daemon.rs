@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tamada_api::client::Client;
 use tamada_api::server::{self, Listener};
-use tamada_core::{Agent, Leave};
+use tamada_core::{Agent, HeldLease, Leave};
 use tamada_dcs::{Freshness, Store, StoreError};
-use tamada_model::{Cluster, RestApiConfig};
+use tamada_model::{Cluster, RestApiConfig, Settings};
 use tamada_postgres::Postgres;
 use tokio::sync::{mpsc, watch};
 
@@ -18,7 +18,7 @@ use crate::configuration::Configuration;
 use crate::desk::Counter;
 use crate::drive::Driver;
 use crate::execute::Hands;
-use crate::{clock, execute, gather, init, log};
+use crate::{clock, execute, gather, init, log, orphan};
 
 /// How long a member of our name may take to show that it lives (2.2).
 const NAMESAKE: Duration = Duration::from_secs(3);
@@ -85,7 +85,7 @@ async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Lea
     let postgres = Postgres::open(checked.postgres.clone()).await.map_err(Refusal::because)?;
     let store = tamada_dcs::open(&checked.store, checked.store_scope.clone()).map_err(Refusal::because)?;
     let client = Client::new(&checked.ctl);
-    let cluster = first_reading(&*store, checked.settings.retry_timeout).await?;
+    let cluster = first_reading(&*store, &checked.settings, &postgres).await?;
     refuse_namesake(&cluster, &configuration, &client).await?;
     if let Some(config) = &cluster.config {
         configuration.follow_store(config);
@@ -93,9 +93,10 @@ async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Lea
     let checked = configuration.checked();
     let settings = &checked.settings;
     store.set_times(settings.ttl, settings.loop_wait, settings.retry_timeout);
+    // The last thing that can fail, before the first that touches anything.
+    let listener = Listener::bind(&checked.restapi).map_err(Refusal::because)?;
     postgres.reconfigure(checked.postgres.clone(), false).await;
     postgres.adopt().await;
-    let listener = Listener::bind(&checked.restapi).map_err(Refusal::because)?;
     assemble(configuration, log, store, postgres, client, listener)?.drive().await.map_err(Refusal::because)
 }
 
@@ -152,9 +153,13 @@ fn serve_rest(listener: Listener, config: watch::Receiver<Arc<RestApiConfig>>, d
 }
 
 /// The store is waited for as long as it takes; but one that answers and refuses us will not change its mind.
-async fn first_reading(store: &dyn Store, within: Duration) -> Result<Cluster, Refusal> {
+async fn first_reading(store: &dyn Store, settings: &Settings, postgres: &Postgres) -> Result<Cluster, Refusal> {
     let mut told: Option<String> = None;
+    let predecessors = HeldLease { asked_at: clock::now().mono, ttl: settings.ttl };
+    let give_up = predecessors.give_up_at(settings.retry_timeout);
     loop {
+        let left = clock::now().mono.until(give_up);
+        let within = if left.is_zero() { settings.retry_timeout } else { left.min(settings.retry_timeout) };
         match store.read(Freshness::Linearizable, within).await {
             Ok(cluster) => return Ok(cluster),
             Err(StoreError::Refused(why)) => return Err(Refusal(why)),
@@ -166,7 +171,11 @@ async fn first_reading(store: &dyn Store, within: Duration) -> Result<Cluster, R
                 told = Some(why);
             }
         }
-        tokio::time::sleep(STORE_RETRY).await;
+        let left = clock::now().mono.until(give_up);
+        if left.is_zero() && !settings.pause {
+            orphan::stop(postgres, settings.retry_timeout).await;
+        }
+        tokio::time::sleep(if left.is_zero() { STORE_RETRY } else { left.min(STORE_RETRY) }).await;
     }
 }
 

@@ -12,6 +12,7 @@ mod gather;
 mod init;
 mod log;
 mod orders;
+mod orphan;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

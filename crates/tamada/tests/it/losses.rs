@@ -43,6 +43,20 @@ fn an_agent_killed_and_restarted_finds_its_primary_running() {
 }
 
 #[test]
+fn a_primary_that_a_killed_agent_left_is_stopped_while_its_successor_waits_for_the_store() {
+    let mut town = Town::new("orphan", 2);
+    town.start_all();
+    let leader = town.wait_for_cluster(1);
+    town.kill_agent(leader);
+    signal(town.etcd_pid(), Signal::STOP);
+    town.start(leader);
+    wait("nobody can write here any more", || town.sql(leader, "select 1").is_err().then_some(()));
+    signal(town.etcd_pid(), Signal::CONT);
+    let leader = town.wait_for_cluster(1);
+    town.sql(leader, "create table t (n int)").expect("writable again");
+}
+
+#[test]
 fn a_primary_without_store_stops_before_its_lease_ends_and_comes_back_with_the_store() {
     let mut town = Town::new("dark", 2);
     town.start_all();

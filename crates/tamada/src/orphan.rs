@@ -1,0 +1,46 @@
+//! A primary that our predecessor left running, while the store cannot be read.
+//!
+//! 1. The agent of a primary is killed and started again; PostgreSQL runs on.
+//! 2. The store cannot be reached from here. The predecessor's lease ends, and another member is promoted.
+//! 3. We wait for the store, and clients still write here.
+//!
+//! Therefore it is stopped before a whole lease has passed since we began to wait, as a leader would stop it that cannot
+//! renew. How much of the lease was left we do not know: until then, two may be writable.
+
+use std::time::Duration;
+
+use tamada_model::{Answers, CheckpointFirst, DataDir, Job, PostgresFacts, Role, State, Stop, StopMode};
+use tamada_postgres::{JobHand, Look, Postgres};
+
+/// Longer than a healthy server needs to answer, short enough to be done within the lease.
+const LOOK: Duration = Duration::from_secs(2);
+
+pub async fn stop(postgres: &Postgres, within: Duration) {
+    let facts = postgres.look(Look { leader_timeline: None, within: LOOK }).await;
+    if !may_be_writable(&facts) {
+        return;
+    }
+    tracing::info!("demoting self because DCS is not accessible and I was a leader");
+    postgres.set_role(Role::Primary);
+    let stop = Stop {
+        mode: StopMode::Fast,
+        checkpoint: CheckpointFirst::No,
+        timeout: Some(within),
+        report_shutdown: false,
+        purpose: "demotion".into(),
+    };
+    // What is still there afterwards is seen, and stopped again, in the next round.
+    postgres.run(Job::Stop(stop), JobHand::new(State::Stopping)).await;
+}
+
+/// By its own word, else by what it was started as.
+fn may_be_writable(facts: &PostgresFacts) -> bool {
+    let standby = match &facts.data {
+        DataDir::Present(present) => present.recovery_configured,
+        DataDir::Empty | DataDir::Unreadable(_) => false,
+    };
+    match &facts.answers {
+        Answers::Live(live) => live.is_primary(),
+        Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => facts.process.is_running() && !standby,
+    }
+}
