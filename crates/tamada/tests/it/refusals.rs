@@ -20,17 +20,23 @@ fn a_wrong_configuration_is_refused_with_all_complaints_at_once() {
 #[test]
 fn data_of_another_cluster_is_left_alone() {
     let mut town = Town::new("stranger", 2);
+    let village = |town: &Town, at: usize| {
+        let text = fs::read_to_string(town.config(at)).unwrap();
+        fs::write(town.config(at), text.replace("scope: town", "scope: village")).unwrap();
+    };
     town.start(0);
     town.wait_for_cluster(0);
     assert_eq!(town.stop(0), Some(0));
-    // The same data under another scope is another cluster's.
-    let path = town.config(0);
-    let text = fs::read_to_string(&path).unwrap();
+    village(&town, 1);
     town.start(1);
-    fs::write(&path, text.replace("scope: town", "scope: village")).unwrap();
-    town.start(0);
     town.wait_for_cluster(0);
-    assert_eq!(town.stop(0), Some(0));
-    let data = town.base.join("pg-a/global/pg_control");
-    assert!(data.exists());
+    // The first comes to the second's cluster with data of its own.
+    let control = town.base.join("pg-a/global/pg_control");
+    let before = fs::read(&control).unwrap();
+    village(&town, 0);
+    town.start(0);
+    assert_eq!(town.wait_for_exit(0), Some(1));
+    let log = town.log(0);
+    assert!(log.contains("system ID mismatch"), "{log}");
+    assert_eq!(fs::read(&control).unwrap(), before);
 }
