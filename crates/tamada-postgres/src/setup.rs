@@ -69,10 +69,14 @@ fn check_data_dir(config: &PostgresConfig, programs: PgMajor, place: String) -> 
     if about.uid() != we {
         return Err(SetupError::WrongOwner { data_dir: data_dir.clone(), owner: about.uid(), we });
     }
-    let Some(data) = data_dir::major(data_dir) else { return Ok(()) };
     let mode = about.permissions().mode() & 0o7777;
+    let wrong_mode = || SetupError::WrongMode { data_dir: data_dir.clone(), mode };
+    if mode & 0o700 != 0o700 {
+        return Err(wrong_mode());
+    }
+    let Some(data) = data_dir::major(data_dir) else { return Ok(()) };
     if mode & 0o027 != 0 {
-        return Err(SetupError::WrongMode { data_dir: data_dir.clone(), mode });
+        return Err(wrong_mode());
     }
     if data != programs {
         return Err(SetupError::WrongVersion { data_dir: data_dir.clone(), data, place, programs });

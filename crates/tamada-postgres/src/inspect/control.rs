@@ -28,7 +28,17 @@ pub(crate) async fn ask(tools: &Tools, data_dir: &Path, within: Duration) -> Res
         let complaint = output.stderr.trim().to_owned();
         return Err(PgError::Exited { tool: "pg_controldata".into(), code: output.code.to_string(), complaint });
     }
+    if is_damaged(&output.stdout) || is_damaged(&output.stderr) {
+        let complaint =
+            format!("{} is damaged: its checksum does not match", data_dir.join("global/pg_control").display());
+        return Err(PgError::Exited { tool: "pg_controldata".into(), code: output.code.to_string(), complaint });
+    }
     Ok(read(&output.stdout))
+}
+
+/// It warns, prints the nonsense it found and ends well: to standard output until release 16, to standard error since.
+fn is_damaged(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("calculated crc checksum does not match")
 }
 
 fn read(text: &str) -> Account {
@@ -113,6 +123,15 @@ Data page checksum version:           0
         assert_eq!(value(&control, "max_connections setting"), Some("100"));
         assert_eq!(value(&control, "max_worker_processes setting"), Some("8"));
         assert_eq!(control.lines.len(), 13);
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_noticed_in_both_spellings() {
+        assert!(is_damaged("WARNING: Calculated CRC checksum does not match value stored in file.\n"));
+        assert!(is_damaged(
+            "pg_controldata: warning: calculated CRC checksum does not match value stored in control file"
+        ));
+        assert!(!is_damaged(SAMPLE));
     }
 
     #[test]
