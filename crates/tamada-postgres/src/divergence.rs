@@ -34,9 +34,7 @@ impl Postgres {
 
     async fn gather(&self, leader: &Upstream) -> Result<Comparison, String> {
         let local = self.local_position().await?;
-        tracing::info!("Local timeline={} lsn={}", local.timeline, local.lsn);
         let leader = self.leader_position(leader, local.timeline).await?;
-        tracing::info!("primary_timeline={}", leader.timeline);
         let end = if local.in_recovery || local.timeline >= leader.timeline {
             None
         } else {
@@ -111,7 +109,7 @@ impl Postgres {
         let mut replication = self.replicate_from(&host, port).await.map_err(in_words)?;
         let identity = standby_timeline::identify(&mut replication).await.map_err(in_words)?;
         let history = match local < identity.timeline {
-            true => self.leader_history(&mut replication, identity.timeline).await,
+            true => self.leader_history(&mut replication, identity.timeline, local).await,
             false => None,
         };
         Ok(Leader { timeline: identity.timeline, history })
@@ -121,12 +119,11 @@ impl Postgres {
         &self,
         replication: &mut crate::client::Client,
         timeline: Timeline,
+        local: Timeline,
     ) -> Option<Vec<(Timeline, Lsn)>> {
         match standby_timeline::history(replication, timeline).await {
             Ok(text) => {
-                let lines: Vec<String> =
-                    history::lines(&text).into_iter().map(|(tl, lsn, why)| format!("{tl}\t{lsn}\t{why}")).collect();
-                tracing::info!("primary: history={}", lines.join("\n"));
+                tracing::info!("primary: history={}", history::around(&text, local));
                 Some(history::parents(&text))
             }
             Err(error) => {

@@ -22,6 +22,23 @@ pub(crate) fn lines(text: &str) -> Vec<(u32, Lsn, String)> {
         .collect()
 }
 
+/// The lines near the place where `local` was left, for the log: a history grows with every failover, and is shown
+/// with every look.
+pub(crate) fn around(text: &str, local: Timeline) -> String {
+    let lines = lines(text);
+    let left = lines.iter().position(|(timeline, _, _)| *timeline >= local.number()).unwrap_or(lines.len());
+    let (from, to) = (left.saturating_sub(2), (left + 2).min(lines.len()));
+    let mut shown: Vec<String> =
+        lines[from..to].iter().map(|(timeline, lsn, why)| format!("{timeline}\t{lsn}\t{why}")).collect();
+    if from > 0 {
+        shown.insert(0, "...".to_owned());
+    }
+    if to < lines.len() {
+        shown.push("...".to_owned());
+    }
+    shown.join("\n")
+}
+
 /// The parents of a timeline with the place where each was left.
 pub(crate) fn parents(text: &str) -> Vec<(Timeline, Lsn)> {
     lines(text).into_iter().filter_map(|(timeline, lsn, _)| Some((Timeline::new(timeline)?, lsn))).collect()
@@ -78,6 +95,15 @@ mod tests {
         assert_eq!(read[0], (1, Lsn::parse("0/3000060").unwrap(), "no recovery target specified".to_owned()));
         assert_eq!(parents(text)[1], (Timeline::new(3).unwrap(), Lsn::parse("0/50000A0").unwrap()));
         assert_eq!(file_name(Timeline::new(26).unwrap()), "0000001A.history");
+    }
+
+    #[test]
+    fn the_log_shows_what_is_near_the_fork() {
+        let text: String = (1..=9).map(|at| format!("{at}\t0/{at}000060\tx\n")).collect();
+        let shown = |local| around(&text, Timeline::new(local).unwrap()).replace('\n', " ").replace('\t', ":");
+        assert_eq!(shown(5), "... 3:0/3000060:x 4:0/4000060:x 5:0/5000060:x 6:0/6000060:x ...");
+        assert_eq!(shown(1), "1:0/1000060:x 2:0/2000060:x ...");
+        assert_eq!(shown(9), "... 7:0/7000060:x 8:0/8000060:x 9:0/9000060:x");
     }
 
     #[test]

@@ -39,7 +39,8 @@ impl Postgres {
             Err(PgError::Cancelled) => JobEnd::Cancelled,
             Err(error) => {
                 let why = error.in_words();
-                tracing::error!("{text}: {why}");
+                // The core says it to the operator; once is enough.
+                tracing::debug!("{text}: {why}");
                 JobEnd::Failed(why)
             }
         }
