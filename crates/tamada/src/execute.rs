@@ -22,7 +22,7 @@ pub struct Hands {
     /// Told when a task ends in a panic: its event will never come, and the agent would wait for it for ever.
     pub broken: Arc<Notify>,
     pub reports: watch::Sender<Arc<Report>>,
-    pub running: BTreeMap<JobId, CancelToken>,
+    pub running: BTreeMap<JobId, (String, CancelToken)>,
     pub replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     /// Who led when the store was last read; for the log's `Lock owner` line.
     pub leader: Option<MemberName>,
@@ -102,7 +102,7 @@ impl Hands {
 
     fn start(&mut self, id: JobId, job: Job) {
         let hand = JobHand::new(first_state(&job, self.postgres.state()));
-        self.running.insert(id, hand.cancel.clone());
+        self.running.insert(id, (job.text(), hand.cancel.clone()));
         self.follow_progress(id, hand.progress.subscribe());
         let postgres = self.postgres.clone();
         self.spawn(async move { Event::JobEnded { id, end: postgres.run(job, hand).await } });
@@ -128,8 +128,8 @@ impl Hands {
     }
 
     fn cancel(&mut self, id: JobId) {
-        if let Some(token) = self.running.get(&id) {
-            tracing::warn!("Cancelling long running task {id}");
+        if let Some((action, token)) = self.running.get(&id) {
+            tracing::warn!("Cancelling long running task {action}");
             token.cancel();
         }
     }

@@ -73,6 +73,10 @@ fn wrong_usage(problem: &str) -> ExitCode {
 }
 
 fn run(words: Vec<OsString>) -> ExitCode {
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     if words.len() > 1 {
         return wrong_usage("one configuration file or directory at the most");
     }
