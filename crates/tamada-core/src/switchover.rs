@@ -122,14 +122,20 @@ const LAST_WAL_PATIENCE: Duration = Duration::from_secs(2);
 /// The operator named us: no comparison with others (14.8 a). Only what the old leader published as its last position
 /// is waited for a moment, because it is on its way to us.
 fn named_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Candidacy {
-    let published = cluster.status.optime;
-    let mine = view.live().map(Live::wal_position).unwrap_or_default();
     let streaming = view.live().is_some_and(Live::is_streaming);
-    let waited = view.memory.race_opened.map_or(Duration::ZERO, |opened| view.now.mono.since(opened));
-    if request.leader.is_some() && streaming && mine < published && waited < LAST_WAL_PATIENCE {
-        return Candidacy::unfit(Unfit::BehindPublishedPosition { mine, published });
+    match behind_published(view, cluster) {
+        Some(behind) if request.leader.is_some() && streaming => return Candidacy::unfit(behind),
+        Some(_) | None => {}
     }
     Candidacy::Fit(Vec::new())
+}
+
+/// We lack what the leader published last, and it is not long ago that the lock became free.
+fn behind_published(view: &View<'_>, cluster: &Cluster) -> Option<Unfit> {
+    let published = cluster.status.optime;
+    let mine = view.live().map(Live::wal_position).unwrap_or_default();
+    let waited = view.memory.race_opened.map_or(Duration::ZERO, |opened| view.now.mono.since(opened));
+    (mine < published && waited < LAST_WAL_PATIENCE).then_some(Unfit::BehindPublishedPosition { mine, published })
 }
 
 fn another_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest, candidate: &MemberName) -> Claim {
@@ -181,7 +187,12 @@ fn without_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverReque
             Possible::No(notes) => Candidacy::Fit(notes),
         };
     }
-    race::health_check(view, cluster, request.leader.as_ref())
+    // The old leader gave the lock away because somebody has all its WAL. If that one is slow to answer us, it is slow to
+    // veto, too: who has less lets it go first.
+    match behind_published(view, cluster) {
+        Some(behind) if request.leader.is_some() => Candidacy::unfit(behind),
+        Some(_) | None => race::health_check(view, cluster, request.leader.as_ref()),
+    }
 }
 
 enum Health {
