@@ -18,7 +18,7 @@ use crate::configuration::Configuration;
 use crate::desk::Counter;
 use crate::drive::Driver;
 use crate::execute::Hands;
-use crate::{clock, execute, gather, init, log, orphan};
+use crate::{claim, clock, execute, gather, init, log, orphan};
 
 /// How long a member of our name may take to show that it lives (2.2).
 const NAMESAKE: Duration = Duration::from_secs(3);
@@ -93,7 +93,8 @@ async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Lea
     let checked = configuration.checked();
     let settings = &checked.settings;
     store.set_times(settings.ttl, settings.loop_wait, settings.retry_timeout);
-    // The last thing that can fail, before the first that touches anything.
+    // The last things that can fail, before the first that touches anything.
+    let _ours = claim::claim(&checked.postgres.data_dir).map_err(Refusal::because)?;
     let listener = Listener::bind(&checked.restapi).map_err(Refusal::because)?;
     postgres.reconfigure(checked.postgres.clone(), false).await;
     postgres.adopt().await;

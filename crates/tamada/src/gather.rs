@@ -8,7 +8,7 @@ use std::time::Duration;
 use tamada_api::client::Client;
 use tamada_core::{Asked, Event, Fact, PeerQuestion};
 use tamada_dcs::{Freshness, Store};
-use tamada_model::{MemberName, PeerAnswer, Report, Timeline};
+use tamada_model::{Divergence, MemberName, PeerAnswer, Report, Timeline};
 use tamada_postgres::{Look, Postgres};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -16,6 +16,9 @@ use crate::clock;
 
 /// No look at PostgreSQL takes longer: what has not answered by then is told as silent.
 const LOOK: Duration = Duration::from_secs(2);
+/// A leader that was lost a moment ago does not answer. A standby that waits for it misses the race; what it wanted to
+/// know it asks again in a later pass.
+const DIVERGENCE: Duration = Duration::from_secs(2);
 
 pub async fn observe(store: &dyn Store, postgres: &Postgres, within: Duration, leader: Option<Timeline>) -> Event {
     let asked_at = clock::now().mono;
@@ -56,7 +59,11 @@ pub async fn gather(facts: BTreeSet<Fact>, postgres: &Postgres, client: &Client)
                 let found = postgres.recovery_match(&upstream).await;
                 asked.recovery_match = Some((upstream, found));
             }
-            Fact::Divergence(upstream) => asked.divergence = Some(postgres.divergence(&upstream).await),
+            Fact::Divergence(upstream) => {
+                let found = tokio::time::timeout(DIVERGENCE, postgres.divergence(&upstream)).await;
+                let late = |_| Divergence::Undecided { because: format!("no answer within {DIVERGENCE:?}") };
+                asked.divergence = Some(found.unwrap_or_else(late));
+            }
             Fact::HistoryFile(timeline) => asked.history_file = Some(postgres.history_file(timeline).await),
         }
     }

@@ -2,6 +2,7 @@
 //! `patroni` for the agent with the original's command line.
 
 mod alarm;
+mod claim;
 mod clock;
 mod configuration;
 mod daemon;

@@ -40,3 +40,18 @@ fn data_of_another_cluster_is_left_alone() {
     assert!(log.contains("system ID mismatch"), "{log}");
     assert_eq!(fs::read(&control).unwrap(), before);
 }
+
+#[test]
+fn two_agents_never_share_a_data_directory() {
+    let mut town = Town::new("shared", 2);
+    town.start(0);
+    let leader = town.wait_for_cluster(0);
+    let postmaster = town.postmaster(leader);
+    let text = fs::read_to_string(town.config(1)).unwrap();
+    fs::write(town.config(1), text.replace("/pg-b", "/pg-a")).unwrap();
+    town.start(1);
+    assert_eq!(town.wait_for_exit(1), Some(1));
+    let log = town.log(1);
+    assert!(log.contains("another agent of this machine manages the data directory"), "{log}");
+    assert_eq!(town.postmaster(leader), postmaster);
+}
