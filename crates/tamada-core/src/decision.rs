@@ -249,6 +249,7 @@ pub enum Reason {
     NotAllowedToPromote { was_primary: bool },
     NotHealthiest { was_primary: bool, because: Unfit },
     RaceBackoff { seconds: u64 },
+    LockNotObtained,
     // store
     StoreDark { because: String },
     StoreDarkAndLeading { because: String, patience: Duration },

@@ -55,6 +55,9 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::RaceBackoff { seconds } => {
             format!("primary_race_backoff: the old primary may only have lost the store; racing in {seconds} s")
         }
+        Reason::LockNotObtained => {
+            "the store refused us the free lock: whoever gets it may write, so we must not".into()
+        }
         Reason::StoreDark { because } => {
             format!("the store does not answer ({because}); nothing changes until it does")
         }

@@ -50,6 +50,9 @@ pub struct Memory {
     pub won_race: bool,
     /// Set by losing the race, cleared by the next decision: only chooses the sentence.
     pub lost_race: bool,
+    /// The store did not take, or did not clearly take, our attempt at the free lock. Set by that, cleared as soon as
+    /// anyone leads. Stale: a primary whose lock vanished stops although it might take it again.
+    pub acquire_failed: Option<String>,
     /// The pause was on when the cluster was last read; its end resets `rewind` (5 step 3).
     pub was_paused: bool,
     /// PostgreSQL ran in the pass before: its absence now is a crash, not a stop (4.7).

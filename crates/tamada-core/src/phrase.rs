@@ -36,7 +36,7 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::FollowingAfterLostRace { was_primary: false, .. } => {
             "following new leader after trying and failing to obtain lock".into()
         }
-        Reason::FollowingAfterLostRace { was_primary: true, .. } => {
+        Reason::FollowingAfterLostRace { was_primary: true, .. } | Reason::LockNotObtained => {
             "demoted self after trying and failing to obtain lock".into()
         }
         Reason::Repointing { leader, .. }

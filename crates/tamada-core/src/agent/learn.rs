@@ -21,6 +21,7 @@ impl Agent {
         }
         if !cluster.is_unlocked() {
             self.memory.race_opened = None;
+            self.memory.acquire_failed = None;
         }
         if !cluster.is_unlocked() || self.memory.cluster_with_leader.is_none() {
             self.memory.cluster_with_leader = Some(cluster.clone());
@@ -126,6 +127,7 @@ impl Agent {
                 }
             }
             WriteOutcome::Unclear(why) | WriteOutcome::Failed(why) => {
+                self.memory.acquire_failed = Some(why.clone());
                 self.log_once(Note::warning(format!("The leader lock could not be taken: {why}")), effects);
                 self.pause_after_failure(now);
             }
@@ -231,6 +233,10 @@ impl Agent {
             Job::Stop(_) => {
                 let Some(step_down) = &mut self.memory.step_down else { return };
                 step_down.failed = true;
+                // It will be stopped again, but without a lease not a moment may pass until then.
+                if self.memory.lease.is_none() && !self.setup.settings.pause && !matches!(end, JobEnd::Stopped(_)) {
+                    effects.push(Effect::Fence);
+                }
                 if let JobEnd::Stopped(position) = end {
                     step_down.failed = false;
                     step_down.stopped = Some(*position);

@@ -75,6 +75,7 @@ impl Agent {
                 | Reason::Repointing { .. }
                 | Reason::PostgresSilent { .. },
             ) => Duration::from_secs(1),
+            Some(Reason::ActionInProgress { .. }) if self.memory.step_down.is_some() => Duration::from_secs(1),
             Some(_) if self.memory.rewind.is_open() => Duration::from_secs(1),
             Some(_) => loop_wait,
         };

@@ -3,7 +3,7 @@
 //! A file of `cases/` holds scenes for one section of the specification: the world before the `----`, the decision after
 //! it. A file of `cases/stories/` drives the whole agent: its first block sets the world up, each further block begins
 //! with `then` and goes on from there; what the agent does stands after the `----`. Blocks are separated by an empty
-//! line; a block of comments alone belongs to the reader.
+//! line; a block of comments alone belongs to the reader. `story/chance.rs` makes stories up.
 //!
 //! `TAMADA_REWRITE_CASES=1 cargo test -p tamada-core cases` writes the answers anew; the diff is then read.
 

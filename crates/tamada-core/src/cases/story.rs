@@ -3,11 +3,13 @@
 //! Store writes and commands are carried out at once and answered; jobs end when the story says so. A write fails while
 //! the store is dark, and ends as `writes:` says otherwise.
 
+mod chance;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{Initialize, JobEnd, Mono, Reinitialize, ReplyBody, Request, State};
+use tamada_model::{Initialize, Job, JobEnd, Mono, Reinitialize, ReplyBody, Request, State};
 
 use super::scene::{Scene, beginning, stamped};
 use super::words::Words;
@@ -23,6 +25,11 @@ pub struct Story {
     scene: Scene,
     agent: Option<Agent>,
     job: Option<JobId>,
+    job_begun: Option<Job>,
+    /// Nobody tells what becomes of a killed PostgreSQL: it is down.
+    by_chance: bool,
+    cancelling: bool,
+    left: bool,
     requests: u64,
     /// How writes end while the store is not dark; `None`: as the store's content says.
     writes: Option<WriteOutcome>,
@@ -41,6 +48,10 @@ impl Story {
             scene: Scene::default(),
             agent: None,
             job: None,
+            job_begun: None,
+            by_chance: false,
+            cancelling: false,
+            left: false,
             requests: 0,
             writes: None,
             reload_is_lost: false,
@@ -268,10 +279,22 @@ impl Story {
             Effect::Start(id, job) => {
                 assert!(self.job.is_none(), "one long action at a time");
                 self.job = Some(id);
+                if job.makes_primary() && !self.may_lead() {
+                    self.tell("WITHOUT A LEASE");
+                }
+                self.job_begun = Some(job.clone());
                 self.tell(format!("job: {}", show::job(&job)));
             }
-            Effect::Cancel(_) => self.tell("cancels the job"),
-            Effect::Fence => self.tell("KILLS PostgreSQL at once"),
+            Effect::Cancel(_) => {
+                self.cancelling = true;
+                self.tell("cancels the job");
+            }
+            Effect::Fence => {
+                self.tell("KILLS PostgreSQL at once");
+                if self.by_chance && !self.is_down() {
+                    self.crash();
+                }
+            }
             Effect::Reply(_, reply) => self.tell(format!("replies {}: {}", reply.status, body(reply.body))),
             Effect::Log(note) => self.tell(show::note(&note)),
             Effect::Say(sentence) => self.tell(format!("says: {sentence}")),
@@ -286,9 +309,17 @@ impl Story {
                 self.scene.cluster.members.insert(name, *record);
                 return Some(Event::Touched);
             }
-            Effect::Leave(how) => self.tell(format!("leaves {how:?}")),
+            Effect::Leave(how) => {
+                self.left = true;
+                self.tell(format!("leaves {how:?}"));
+            }
         }
         None
+    }
+
+    fn may_lead(&mut self) -> bool {
+        let now = self.scene.now.mono;
+        self.agent().memory().lease_runs(now).is_some()
     }
 
     fn observed(&self) -> Event {

@@ -2,6 +2,7 @@
 //! stopped.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tamada_model::{Cluster, FailoverKind, Job, Role, StopMode};
 
@@ -146,9 +147,28 @@ pub fn stopping(view: &View<'_>, cluster: Option<&Arc<Cluster>>, work: Option<Wo
     }
 }
 
+/// How long a gentle stop may take that began without any lease, because the store is away.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The lock is gone while a gentle stop still runs and PostgreSQL may still be writable: stop at once.
-fn harder(view: &View<'_>, work: Option<Work<'_>>) -> Option<Step> {
-    let gentle = work.is_some_and(|work| match work.job {
+pub fn harder(view: &View<'_>, work: Option<Work<'_>>) -> Option<Step> {
+    let work = work.filter(|work| is_gentle(work))?;
+    let step_down = view.memory.step_down.as_ref()?;
+    let in_time = match step_down.mode {
+        StepDownMode::ImmediateNoLock => return None,
+        StepDownMode::Offline => view.now.mono.since(work.since) < GRACE,
+        StepDownMode::Graceful | StepDownMode::Immediate | StepDownMode::Shutdown => false,
+    };
+    let has_right = in_time || step_down.released_at.is_some() || view.memory.lease_runs(view.now.mono).is_some();
+    (view.role().is_primary() && !has_right).then(|| {
+        let verdict = Verdict::CancelAndStepDown(StepDownMode::ImmediateNoLock);
+        Decision::new(verdict, Reason::LostLockDuring { action: "demotion".into() }).into()
+    })
+}
+
+/// A fast stop whose WAL has not ended yet.
+fn is_gentle(work: &Work<'_>) -> bool {
+    match work.job {
         Job::Stop(stop) => stop.mode == StopMode::Fast && work.shut_down.is_none(),
         Job::Bootstrap
         | Job::PostBootstrap
@@ -163,12 +183,5 @@ fn harder(view: &View<'_>, work: Option<Work<'_>>) -> Option<Step> {
         | Job::Rewind { .. }
         | Job::AbandonBootstrap
         | Job::RemoveData => false,
-    });
-    let step_down = view.memory.step_down.as_ref()?;
-    let released = step_down.released_at.is_some() || step_down.mode == StepDownMode::ImmediateNoLock;
-    let led = view.role().is_primary();
-    (gentle && led && !released && view.memory.lease_runs(view.now.mono).is_none()).then(|| {
-        let verdict = Verdict::CancelAndStepDown(StepDownMode::ImmediateNoLock);
-        Decision::new(verdict, Reason::LostLockDuring { action: "demotion".into() }).into()
-    })
+    }
 }

@@ -55,6 +55,9 @@ fn busy_in_the_dark(view: &View<'_>, because: &str, work: Work<'_>) -> Step {
         let reason = Reason::StoreDarkForTooLong { because: because.to_owned() };
         return Decision::new(Verdict::CancelAndStepDown(StepDownMode::Offline), reason).into();
     }
+    if let Some(step) = super::busy::harder(view, Some(work)) {
+        return step;
+    }
     Decision::stay(Reason::StoreDark { because: because.to_owned() }).into()
 }
 

@@ -17,6 +17,9 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     if let Some(step) = unclaimed(view, cluster) {
         return step;
     }
+    if let Some(step) = primary_that_could_not_take_it(view) {
+        return step;
+    }
     if let Some(seconds) = backoff(view, cluster) {
         return Decision::stay(Reason::RaceBackoff { seconds }).mark(Mark::RaceOpened).into();
     }
@@ -51,6 +54,24 @@ pub fn unclaimed(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
     }
     let over_existing = cluster.initialize != tamada_model::Initialize::Absent;
     Some(Decision::new(Verdict::ClaimInitialize { id, over_existing }, Reason::ClaimingInitialize).into())
+}
+
+/// 1. Our lock vanished; PostgreSQL is writable, and we try to take the lock again.
+/// 2. The store does not answer us, or says no, and still shows nobody.
+/// 3. Somebody whom it does answer takes the lock, and there are two primaries.
+///
+/// Therefore one attempt is all that a running primary has (12.2, 17.3).
+fn primary_that_could_not_take_it(view: &View<'_>) -> Option<Step> {
+    if !view.is_primary() || view.settings.pause {
+        return None;
+    }
+    if let Some(because) = &view.memory.acquire_failed {
+        return Some(super::dark::give_up(because));
+    }
+    view.memory.lost_race.then(|| {
+        let verdict = Verdict::StepDown(StepDownMode::ImmediateNoLock);
+        Decision::new(verdict, Reason::LockNotObtained).mark(Mark::RaceSettled).into()
+    })
 }
 
 fn unfit(view: &View<'_>, because: Unfit, notes: Vec<Note>) -> Step {

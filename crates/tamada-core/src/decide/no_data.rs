@@ -26,7 +26,7 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, unreadable: Option<&str>)
         return Decision::stay(Reason::DataUnreadable { because: because.to_owned() }).into();
     }
     if view.settings.pause {
-        return Decision::stay(Reason::EmptyDataWhilePaused).chore(Chore::SetRole(Role::Uninitialized)).into();
+        return Decision::stay(Reason::EmptyDataWhilePaused).chores(uninitialized(view)).into();
     }
     fill(view, cluster)
 }
@@ -54,8 +54,12 @@ fn fill(view: &View<'_>, cluster: &Cluster) -> Step {
     }
     let standby_cluster = view.settings.standby_cluster.is_some();
     Decision::stay(Reason::WaitingForLeaderToBootstrap { standby_cluster, missing: missing(cluster) })
-        .chore(Chore::SetRole(Role::Uninitialized))
+        .chores(uninitialized(view))
         .into()
+}
+
+fn uninitialized(view: &View<'_>) -> Option<Chore> {
+    (view.role() != Role::Uninitialized).then_some(Chore::SetRole(Role::Uninitialized))
 }
 
 fn missing(cluster: &Cluster) -> Missing {
