@@ -83,6 +83,8 @@ async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Lea
     configuration.say_adjustments();
     let checked = configuration.checked();
     let postgres = Postgres::open(checked.postgres.clone()).await.map_err(Refusal::because)?;
+    // Before the store is waited for: whoever waits in vain stops the primary it finds (`orphan.rs`).
+    let _ours = claim::claim(&checked.postgres.data_dir).map_err(Refusal::because)?;
     let store = tamada_dcs::open(&checked.store, checked.store_scope.clone()).map_err(Refusal::because)?;
     let client = Client::new(&checked.ctl);
     let cluster = first_reading(&*store, &checked.settings, &postgres).await?;
@@ -93,8 +95,7 @@ async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Lea
     let checked = configuration.checked();
     let settings = &checked.settings;
     store.set_times(settings.ttl, settings.loop_wait, settings.retry_timeout);
-    // The last things that can fail, before the first that touches anything.
-    let _ours = claim::claim(&checked.postgres.data_dir).map_err(Refusal::because)?;
+    // The last thing that can fail, before the first that touches anything.
     let listener = Listener::bind(&checked.restapi).map_err(Refusal::because)?;
     postgres.reconfigure(checked.postgres.clone(), false).await;
     postgres.adopt().await;
