@@ -28,7 +28,7 @@ use crate::decide::decide;
 use crate::decision::{Decision, Leave, Note, Reason, Step};
 use crate::memory::{CheckpointAfterPromote, Memory};
 use crate::plan::{Act, DcsWrite, Plan, Then, WriteOutcome, plan};
-use crate::tell;
+use crate::tell::{self, LastReading};
 use crate::view::{Asked, Observation, Seen, View};
 
 use jobs::Running;
@@ -80,7 +80,7 @@ pub struct Agent {
     stage: Stage,
     seen: Option<Observation>,
     /// When the cluster was last read, on both clocks.
-    cluster_seen: Option<(Mono, tamada_model::Wall)>,
+    cluster_seen: Option<LastReading>,
     running: Option<Running>,
     next_job: JobId,
     waiting: VecDeque<Waiting>,
@@ -242,7 +242,7 @@ impl Agent {
         }
         let cluster = match cluster {
             Ok(fact) => {
-                self.cluster_seen = Some((asked_at, now.wall));
+                self.cluster_seen = Some(LastReading { cluster: fact.clone(), asked_at, told_at: now.wall });
                 self.store_dark_since = None;
                 self.learn_cluster(&fact);
                 Seen::Fresh { at: asked_at, fact }
@@ -439,7 +439,7 @@ impl Agent {
             setup: &self.setup,
             memory: &self.memory,
             seen: self.seen.as_ref(),
-            cluster_seen: self.cluster_seen,
+            cluster_seen: self.cluster_seen.as_ref(),
             job: self.job_view(),
             because: self.because.as_ref(),
             sentence: &self.sentence,

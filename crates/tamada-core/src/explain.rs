@@ -220,7 +220,9 @@ fn unfit(because: &Unfit) -> String {
             format!("the switchover was away from us, and others could lead: {successors}")
         }
         Unfit::BehindPublishedPosition { mine, published } => {
-            format!("the former leader ended at {published}, we have WAL up to {mine}: receiving the rest first")
+            format!(
+                "the former leader ended at {published}, we have WAL up to {mine}: the rest, or who has it, goes first"
+            )
         }
     }
 }

@@ -11,13 +11,21 @@ use crate::agent::Setup;
 use crate::decision::Reason;
 use crate::explain;
 use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory};
-use crate::view::{JobView, Observation, Seen};
+use crate::view::{JobView, Observation};
+
+/// The cluster as the store last told it; what we show while it is silent.
+#[derive(Clone, Debug)]
+pub struct LastReading {
+    pub cluster: Arc<Cluster>,
+    pub asked_at: Mono,
+    pub told_at: Wall,
+}
 
 pub struct Told<'a> {
     pub setup: &'a Setup,
     pub memory: &'a Memory,
     pub seen: Option<&'a Observation>,
-    pub cluster_seen: Option<(Mono, Wall)>,
+    pub cluster_seen: Option<&'a LastReading>,
     pub job: JobView,
     pub because: Option<&'a Reason>,
     pub sentence: &'a str,
@@ -32,9 +40,9 @@ pub fn report(told: &Told<'_>) -> Report {
         state: state(told.memory, told.seen, &told.job),
         role: told.seen.map_or(Role::Uninitialized, |seen| seen.postgres.role),
         postgres: told.seen.map(|seen| seen.postgres.clone()),
-        cluster: told.seen.and_then(cluster).or_else(|| told.memory.cluster_with_leader.clone()),
-        cluster_seen_at: told.cluster_seen.map(|(at, _)| at),
-        dcs_last_seen: told.cluster_seen.map_or(Wall::default(), |(_, at)| at),
+        cluster: told.cluster_seen.map(|reading| reading.cluster.clone()),
+        cluster_seen_at: told.cluster_seen.map(|reading| reading.asked_at),
+        dcs_last_seen: told.cluster_seen.map_or(Wall::default(), |reading| reading.told_at),
         lease_until: told.memory.lease.map(|lease| lease.ends_at()),
         ttl: settings.ttl,
         loop_wait: settings.loop_wait,
@@ -53,13 +61,6 @@ pub fn report(told: &Told<'_>) -> Report {
         next_pass: told.next_pass,
         sentence: told.sentence.to_owned(),
         because: told.because.map(explain::explanation).unwrap_or_default(),
-    }
-}
-
-fn cluster(seen: &Observation) -> Option<Arc<Cluster>> {
-    match &seen.cluster {
-        Seen::Fresh { fact, .. } => Some(fact.clone()),
-        Seen::Dark { .. } => None,
     }
 }
 

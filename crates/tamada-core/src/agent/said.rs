@@ -9,18 +9,28 @@ use crate::decision::{Note, Reason};
 
 #[derive(Debug, Default)]
 pub struct Said {
-    last: Option<(Reason, Option<String>, Mono)>,
+    /// The last pass that had a sentence, and the last step in between that had none.
+    spoken: Option<(Reason, String, Mono)>,
+    silent: Option<(Reason, Mono)>,
     notes: Vec<Note>,
 }
 
 impl Said {
     /// Whether this pass says something else than the one before, or the same so much later.
     pub fn is_news(&mut self, because: &Reason, sentence: Option<&str>, now: Mono, every: Duration) -> bool {
-        let repeats = self.last.as_ref().is_some_and(|(last, said, at)| {
-            (said.as_deref() == sentence || counts_down(last, because)) && now.since(*at) < every
-        });
+        let recent = |at: &Mono| now.since(*at) < every;
+        let repeats = match sentence {
+            Some(sentence) => self
+                .spoken
+                .as_ref()
+                .is_some_and(|(last, said, at)| recent(at) && (said == sentence || counts_down(last, because))),
+            None => self.silent.as_ref().is_some_and(|(last, at)| recent(at) && last == because),
+        };
         if !repeats {
-            self.last = Some((because.clone(), sentence.map(str::to_owned), now));
+            match sentence {
+                Some(sentence) => self.spoken = Some((because.clone(), sentence.to_owned(), now)),
+                None => self.silent = Some((because.clone(), now)),
+            }
             self.notes.clear();
         }
         !repeats
