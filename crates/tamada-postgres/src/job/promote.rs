@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tamada_model::{JobEnd, Role};
 
 use super::{JobHand, Outcome};
 use crate::callbacks::Callback;
 use crate::clock::Deadline;
-use crate::process::child;
+use crate::process::{child, table};
 use crate::tools::Tool;
 use crate::words;
 use crate::{PgError, Postgres};
@@ -78,6 +79,7 @@ impl Postgres {
     /// Recovery ends in PostgreSQL's own time; until then the role is `promoted`.
     async fn await_primary(&self, wait: Duration) -> JobEnd {
         let deadline = Deadline::after(wait);
+        let mut nudge = Deadline::after(NUDGE);
         loop {
             if self.is_writable().await {
                 self.set_role(Role::Primary);
@@ -86,7 +88,27 @@ impl Postgres {
             if deadline.has_passed() || self.postmaster().is_none() {
                 return JobEnd::StillStarting;
             }
+            if nudge.has_passed() {
+                self.wake_startup().await;
+                nudge = Deadline::after(NUDGE);
+            }
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// 1. The upstream ends; the startup process tries to stream once more.
+    /// 2. Our promotion wakes it. It notes the wish, but as long as it streams it goes on to "streaming failed".
+    /// 3. There it waits out `wal_retrieve_retry_interval`, 5 seconds by default, and was woken once already.
+    ///
+    /// So whoever promotes within moments of the primary's end may wait for nothing. A SIGHUP to the startup process
+    /// alone wakes it again; it reads the same configuration once more and otherwise does not mind.
+    async fn wake_startup(&self) {
+        let Some(postmaster) = self.postmaster() else { return };
+        let pid = postmaster.pid;
+        let startup = self.0.disk.work(ASK, move || table::children(pid).into_iter().find(|pid| is_startup(*pid)));
+        if let Some(pid) = startup.await.ok().flatten().and_then(Pid::from_raw) {
+            // It may have ended meanwhile, which is what we are waiting for.
+            let _ = kill_process(pid, Signal::HUP);
         }
     }
 
@@ -102,7 +124,13 @@ impl Postgres {
     }
 }
 
+fn is_startup(pid: i32) -> bool {
+    table::purpose(&table::title(pid)).is_some_and(|purpose| purpose.starts_with("startup"))
+}
+
 /// pg_ctl writes a file and sends a signal.
 const PG_CTL: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A promotion that is not held up takes some twenty milliseconds.
+const NUDGE: Duration = Duration::from_millis(60);
 const ASK: Duration = Duration::from_secs(2);

@@ -262,12 +262,9 @@ fn has_clients(postmaster: i32) -> bool {
     table::children(postmaster).into_iter().map(table::title).any(|title| is_client(&title))
 }
 
-/// `postgres: [cluster: ]what it is …`
 fn is_client(title: &str) -> bool {
-    let Some(rest) = title.strip_prefix("postgres: ") else { return false };
-    let what = rest.split_once(": ").map_or(rest, |(_, what)| what);
-    let is_auxiliary = |text: &str| AUXILIARY.iter().any(|name| text.starts_with(name));
-    !(is_auxiliary(rest) || is_auxiliary(what) || what.contains("parallel worker"))
+    let is_auxiliary = |purpose: &str| AUXILIARY.iter().any(|name| purpose.starts_with(name));
+    table::purpose(title).is_some_and(|purpose| !(is_auxiliary(purpose) || purpose.contains("parallel worker")))
 }
 
 impl JobHand {

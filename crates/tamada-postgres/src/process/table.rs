@@ -64,6 +64,12 @@ pub(crate) fn title(pid: i32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned()
 }
 
+/// What a server's process says it is there for: `postgres: [cluster: ]purpose …`.
+pub(crate) fn purpose(title: &str) -> Option<&str> {
+    let rest = title.strip_prefix("postgres: ")?;
+    Some(rest.split_once(": ").map_or(rest, |(_, purpose)| purpose))
+}
+
 pub(crate) fn executable(pid: i32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
