@@ -244,7 +244,7 @@ impl Agent {
             Ok(fact) => {
                 self.cluster_seen = Some(LastReading { cluster: fact.clone(), asked_at, told_at: now.wall });
                 self.store_dark_since = None;
-                self.learn_cluster(&fact);
+                self.learn_cluster(&fact, now);
                 Seen::Fresh { at: asked_at, fact }
             }
             Err(because) => {
@@ -281,7 +281,7 @@ impl Agent {
     ///
     /// Therefore a look that was overtaken by the end of a job is thrown away, whenever that is noticed.
     fn decide_and_act(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.overtaken {
+        if self.overtaken || self.view_is_old(now) {
             return self.observe(now, effects);
         }
         if self.serve_pressing(now, effects) {
@@ -306,6 +306,18 @@ impl Agent {
                 self.seen = Some(seen);
                 self.begin(decision, plan, now, effects);
             }
+        }
+    }
+
+    // 1. a reads the store, and is frozen for two leases. Meanwhile b leads, writes, and dies; the key is free again.
+    // 2. a wakes and goes on with its old view, in which the key was its own.
+    // 3. It takes the free key back, and leads on without b's commits.
+    // A reading takes `retry_timeout` at the most; a view that is older was made before a gap.
+    fn view_is_old(&self, now: Now) -> bool {
+        let most = self.setup.settings.retry_timeout + self.setup.settings.ttl / 10;
+        match self.seen.as_ref().map(|seen| &seen.cluster) {
+            Some(Seen::Fresh { at, .. }) => now.mono.since(*at) > most,
+            Some(Seen::Dark { .. }) | None => false,
         }
     }
 
@@ -419,7 +431,9 @@ impl Agent {
         effects.push(Effect::Tell(Arc::new(self.report(now))));
         let dark = self.cluster().is_none();
         let unnamed = self.memory.join_aborted;
-        if dark || unnamed {
+        // A pass that is followed by another at once leaves the record to that one: nobody waits for a store write
+        // between winning the lock and promoting.
+        if dark || unnamed || acting.then == Then::LookAgain {
             return;
         }
         if let Some(record) = self.member_record() {

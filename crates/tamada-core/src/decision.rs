@@ -136,6 +136,8 @@ pub enum Verdict {
     /// Write the keys of the new cluster and take its lock.
     FinishBootstrap(SystemId),
     AbandonBootstrap,
+    /// Take the empty `initialize` of a bootstrap away that nobody goes on with.
+    ClearInitialize,
     /// Write our system identifier: the existing data becomes the cluster (6.5).
     ClaimInitialize {
         id: SystemId,
@@ -275,6 +277,7 @@ pub enum Reason {
     RunningPostBootstrap,
     BootstrapDone,
     BootstrapFailed,
+    BootstrapForsaken,
     // down
     FailingOverAfterCrash,
     StartingPrimaryAfterFailure,

@@ -94,6 +94,11 @@ pub fn explanation(reason: &Reason) -> String {
             "the new cluster is writable; users and the post_bootstrap script follow".into()
         }
         Reason::BootstrapDone => "everything is prepared: the cluster's keys are written, and we lead".into(),
+        Reason::BootstrapForsaken => {
+            "the cluster was said to be in the making, but for a whole ttl no living member has \
+                                      been at it: its empty `initialize` goes, and the race begins anew"
+                .into()
+        }
         Reason::BootstrapFailed => "the new cluster could not be made; its data was moved aside to *.failed".into(),
         Reason::FailingOverAfterCrash => "primary_start_timeout is 0, PostgreSQL is down, and another can lead".into(),
         Reason::StartingPrimaryAfterFailure => "the lock is ours and PostgreSQL is down: starting it as it was".into(),

@@ -10,6 +10,7 @@
 //! It deliberately knows nothing about wire formats, stores, SQL or how PostgreSQL is started.
 
 pub mod agent;
+pub mod bootstrap;
 pub mod decide;
 pub mod decision;
 pub mod divergence;

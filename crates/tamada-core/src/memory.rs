@@ -13,6 +13,9 @@ pub struct Memory {
     /// Our right to lead. Set by a successful acquire, renewal or take; cleared by release, by losing, and whenever a
     /// freshly read cluster does not name us. Stale: a second primary.
     pub lease: Option<HeldLease>,
+    /// Since when the cluster is said to be in the making and nobody alive makes it. Cleared as soon as that is not so.
+    /// Stale: a bootstrap that goes on is taken for forsaken.
+    pub forsaken_since: Option<Mono>,
     /// The last cluster that had a leader, or the very first one read: source of the member list in the race (ha-loop.md
     /// 9.2). Stale: a dead member is asked once more.
     pub cluster_with_leader: Option<Arc<Cluster>>,

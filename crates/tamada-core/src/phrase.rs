@@ -98,7 +98,9 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::RecoveryAfterBootstrap => "waiting for end of recovery after bootstrap".into(),
         Reason::RunningPostBootstrap => "running post_bootstrap".into(),
         Reason::BootstrapDone => "initialized a new cluster".into(),
-        Reason::BootstrapFailed => "removing initialize key after failed attempt to bootstrap the cluster".into(),
+        Reason::BootstrapFailed | Reason::BootstrapForsaken => {
+            "removing initialize key after failed attempt to bootstrap the cluster".into()
+        }
         Reason::FailingOverAfterCrash => "stopped PostgreSQL to fail over after a crash".into(),
         Reason::StartingPrimaryAfterFailure => "starting primary after failure".into(),
         Reason::StartingAsSecondary => "starting as a secondary".into(),

@@ -115,6 +115,7 @@ pub fn plan(decision: &Decision, view: &View<'_>) -> Plan {
         | Verdict::BeginBootstrap
         | Verdict::FinishBootstrap(_)
         | Verdict::AbandonBootstrap
+        | Verdict::ClearInitialize
         | Verdict::ClaimInitialize { .. }
         | Verdict::Run(_)
         | Verdict::Repoint { .. }
@@ -143,6 +144,7 @@ fn then(decision: &Decision) -> Then {
         Verdict::Acquire
         | Verdict::Release(_)
         | Verdict::FinishBootstrap(_)
+        | Verdict::ClearInitialize
         | Verdict::ClaimInitialize { .. } => Then::LookAgain,
         Verdict::Stay if ends_a_stage(&decision.because) => Then::LookAgain,
         Verdict::Stay
@@ -187,6 +189,7 @@ fn acts(verdict: &Verdict, view: &View<'_>) -> Vec<Act> {
         Verdict::Release(last) => vec![Act::Dcs(DcsWrite::Release { last: *last })],
         Verdict::BeginBootstrap => vec![Act::Dcs(DcsWrite::BeginBootstrap), Act::Start(Job::Bootstrap)],
         Verdict::FinishBootstrap(id) => finish_bootstrap(view, *id),
+        Verdict::ClearInitialize => vec![Act::Dcs(DcsWrite::DeleteInitialize)],
         Verdict::AbandonBootstrap => {
             let key = initialize_is_ours(view).then_some(Act::Dcs(DcsWrite::DeleteInitialize));
             key.into_iter().chain([Act::Start(Job::AbandonBootstrap)]).collect()

@@ -14,7 +14,7 @@ use crate::{phrase, slots};
 
 impl Agent {
     /// 9.2: what a fresh reading of the store changes in memory before anything is decided.
-    pub(super) fn learn_cluster(&mut self, cluster: &Arc<Cluster>) {
+    pub(super) fn learn_cluster(&mut self, cluster: &Arc<Cluster>, now: Now) {
         let me = &self.setup.me.name;
         if cluster.leader_name() != Some(me) {
             self.memory.lease = None;
@@ -23,6 +23,8 @@ impl Agent {
             self.memory.race_opened = None;
             self.memory.acquire_failed = None;
         }
+        let forsaken = self.memory.bootstrap.is_none() && crate::bootstrap::is_forsaken(cluster);
+        self.memory.forsaken_since = forsaken.then(|| self.memory.forsaken_since.unwrap_or(now.mono));
         if !cluster.is_unlocked() || self.memory.cluster_with_leader.is_none() {
             self.memory.cluster_with_leader = Some(cluster.clone());
         }

@@ -39,6 +39,7 @@ fn verdict(verdict: &Verdict) -> String {
         | Verdict::BeginBootstrap
         | Verdict::FinishBootstrap(_)
         | Verdict::AbandonBootstrap
+        | Verdict::ClearInitialize
         | Verdict::ClaimInitialize { .. }
         | Verdict::CancelAndStepDown(_)
         | Verdict::Leave(_) => format!("{verdict:?}"),

@@ -7,8 +7,8 @@ use tamada_model::{CloneSource, Cluster, Initialize, Job, Role, Upstream};
 
 use crate::decision::{Chore, Decision, Missing, Reason, Step, Verdict};
 use crate::memory::{Mark, StepDownMode};
-use crate::upstream;
 use crate::view::View;
+use crate::{bootstrap, upstream};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, unreadable: Option<&str>) -> Step {
     if must_stop(view, unreadable) {
@@ -44,6 +44,9 @@ fn fill(view: &View<'_>, cluster: &Cluster) -> Step {
     let may_create = view.me.may_bootstrap && !view.me.tags.nofailover() && view.settings.standby_cluster.is_none();
     if cluster.is_unlocked() && cluster.initialize == Initialize::Absent && may_create {
         return Decision::new(Verdict::BeginBootstrap, Reason::InitializeWon).into();
+    }
+    if may_create && bootstrap::is_ours_to_clear(view, cluster) {
+        return Decision::new(Verdict::ClearInitialize, Reason::BootstrapForsaken).into();
     }
     if let Some(source) = upstream::clone_source(view, cluster) {
         return clone_from(view, cluster, source);
