@@ -31,6 +31,17 @@ fn a_lost_primary_is_replaced_and_rejoins_by_itself() {
 }
 
 #[test]
+fn a_bootstrap_killed_half_way_begins_anew() {
+    let mut town = Town::new("halfway", 1);
+    town.start(0);
+    wait("initdb is at work", || town.base.join("pg-a/base").exists().then_some(()));
+    town.kill_agent(0);
+    town.start(0);
+    assert_eq!(town.wait_for_cluster(0), 0);
+    assert_eq!(town.sql(0, "select count(*) from pg_roles where rolname = 'replicator'").as_deref(), Ok("1"));
+}
+
+#[test]
 fn an_agent_killed_and_restarted_finds_its_primary_running() {
     let mut town = Town::new("agent", 2);
     town.start_all();
