@@ -11,6 +11,7 @@ use crate::configure::reload::Hear;
 use crate::configure::{controlled, files};
 use crate::connect::Patience;
 use crate::inspect::data_dir::{self, Files};
+use crate::markers::Underway;
 use crate::{PgError, Postgres};
 
 /// A server that does not answer within this time is adopted as it is, and looked at again and again.
@@ -19,7 +20,13 @@ const LIMIT: Duration = Duration::from_secs(5);
 impl Postgres {
     pub async fn adopt(&self) {
         let (config, notes) = (self.config(), self.0.notes.clone());
-        match self.0.disk.look(LIMIT, move || data_dir::look(&config.data_dir, &notes)).await {
+        let look = move || {
+            // pg_basebackup's second process, for one, goes on streaming when the first is killed with its agent.
+            notes.end_leftover_work(Underway::Copy);
+            notes.end_leftover_work(Underway::Rewind);
+            data_dir::look(&config.data_dir, &notes)
+        };
+        match self.0.disk.look(LIMIT, look).await {
             Ok(Files::Present(seen)) => {
                 self.memory().major = seen.major;
                 match self.recognise(seen.pid_file.as_ref()) {

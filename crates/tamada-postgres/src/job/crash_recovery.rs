@@ -39,7 +39,7 @@ impl Postgres {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         command.arg("template1").envs(left_behind.map(|pid| ("PG_GRANDPARENT_PID", pid.to_string())));
-        let output = child::run_collecting(command, &hand.cancel).await?;
+        let output = child::run_collecting(command, &hand.cancel, |_| {}).await?;
         tracing::error!("Crash recovery finished with code={}", output.code);
         tracing::info!(" stdout={}", output.stdout.trim());
         tracing::info!(" stderr={}", output.stderr.trim());

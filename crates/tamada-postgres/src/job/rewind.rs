@@ -183,7 +183,7 @@ impl Postgres {
         let user = options(&config.rewind_options, For::Rewind);
         user.complaints.iter().for_each(|complaint| tracing::error!("{complaint}"));
         command.args(user.words);
-        child::run_collecting(command, &hand.cancel).await
+        child::run_collecting(command, &hand.cancel, |group| self.0.notes.name_group(Underway::Rewind, group)).await
     }
 
     /// From 15 always, before only with the configuration inside the data directory.

@@ -93,8 +93,12 @@ pub(crate) async fn run_told(
     }
 }
 
-/// As [`run`], with the output collected; for programs whose words we need (pg_rewind).
-pub(crate) async fn run_collecting(mut command: Command, cancel: &CancelToken) -> Result<Output, PgError> {
+/// As [`run_told`], with the output collected; for programs whose words we need (pg_rewind).
+pub(crate) async fn run_collecting(
+    mut command: Command,
+    cancel: &CancelToken,
+    started: impl FnOnce(i32),
+) -> Result<Output, PgError> {
     if cancel.is_cancelled() {
         return Err(PgError::Cancelled);
     }
@@ -103,6 +107,7 @@ pub(crate) async fn run_collecting(mut command: Command, cancel: &CancelToken) -
     let tool = name(&command);
     let mut child = command.spawn().map_err(|source| PgError::NotRun { tool: tool.clone(), source })?;
     let group = child.id().and_then(|pid| Pid::from_raw(pid as i32));
+    started(group.map_or(0, |pid| pid.as_raw_nonzero().get()));
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let everything = async { tokio::join!(child.wait(), read(stdout), read(stderr)) };
     tokio::select! {

@@ -118,3 +118,33 @@ async fn a_custom_method_brings_its_own_users_and_access_list() {
     let facts = node.look().await;
     assert!(Node::is_primary(&facts), "we come in with the new password: {facts:#?}");
 }
+
+/// Point-in-time recovery: the method restores, PostgreSQL recovers and promotes itself, then the cluster is made usable.
+#[tokio::test]
+async fn a_backup_is_recovered_to_its_target() {
+    let original = Node::primary("a").await;
+    original.sql("CREATE TABLE t AS SELECT 42 AS x").await;
+    let port = original.config.port;
+    let node = Node::with("b", |config, dir| {
+        let script = dir.join("restore.sh");
+        let program = crate::node::bin_dir().join("pg_basebackup");
+        let dsn = format!("host=127.0.0.1 port={port} user=replicator password='secret of replicator'");
+        std::fs::write(&script, format!("exec {} -D $1 -X fetch -c fast --no-sync -d \"{dsn}\"\n", program.display()))
+            .unwrap();
+        let command = format!("/bin/sh {} {}", script.display(), config.data_dir.display());
+        let section = json!({"command": command, "no_params": true, "recovery_conf": {
+            "recovery_target": "immediate", "recovery_target_action": "promote", "restore_command": "/bin/false"}});
+        config.bootstrap.method = Some(("restore".into(), document(section)));
+    })
+    .await;
+    let end = node.run(Job::Bootstrap).await;
+    assert!(matches!(end, JobEnd::Done | JobEnd::StillStarting), "{end:?}");
+    let facts = node.until("it is writable", Node::is_primary).await;
+    let Standing::Primary { timeline, .. } = facts.answers.live().unwrap().standing else { panic!() };
+    assert_eq!(timeline, Timeline::FIRST.next());
+    assert_eq!(node.sql("SHOW hot_standby").await.as_deref(), Some("off"));
+    assert_eq!(node.run(Job::PostBootstrap).await, JobEnd::Done);
+    assert_eq!(node.sql("SHOW hot_standby").await.as_deref(), Some("on"));
+    assert_eq!(node.sql("SELECT x FROM t").await.as_deref(), Some("42"));
+    assert!(!node.read("postgresql.conf").contains("recovery_target"));
+}

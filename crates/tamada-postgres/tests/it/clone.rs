@@ -167,6 +167,53 @@ async fn a_copy_that_lost_its_agent_is_no_data() {
     successor.until("it streams", Node::streams).await;
 }
 
+/// Stands for the agent in the next test: clones slowly until it is killed. Does nothing unless that test asks for it.
+#[tokio::test]
+async fn helper_an_agent_that_clones() {
+    let Ok(asked) = std::env::var("TAMADA_TEST_CLONE") else { return };
+    let mut words = asked.split_whitespace();
+    let (dir, port) = (words.next().unwrap(), words.next().unwrap().parse().unwrap());
+    let (mut config, _) = crate::node::config("agent");
+    config.data_dir = dir.into();
+    config.config_dir = dir.into();
+    config.basebackup = json!([{"max-rate": "32k"}, {"checkpoint": "fast"}, "no-sync"]);
+    let leader = UpstreamMember { name: "a".into(), host: "127.0.0.1".into(), port };
+    let postgres = tamada_postgres::Postgres::open(config).await.unwrap();
+    let job = Job::Clone {
+        source: CloneSource::Member { member: leader.clone(), is_leader: true },
+        then_follow: Upstream::Member(leader),
+    };
+    postgres.run(job, JobHand::new(State::Stopped)).await;
+}
+
+/// The real thing: kill -9. The copy must not go on without its agent, or two would write into one directory.
+#[tokio::test]
+async fn a_killed_agent_takes_its_copy_along() {
+    let primary = Node::primary("a").await;
+    let node = Node::new("b").await;
+    primary.make_slot(&node).await;
+    let mut agent = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["clone::helper_an_agent_that_clones", "--exact"])
+        .env("TAMADA_TEST_CLONE", format!("{} {}", node.config.data_dir.display(), primary.config.port))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    await_file(&node.config.data_dir.join("copy.underway")).await;
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    // Part of it may have outlived the agent; its successor sees to that.
+    let successor = node.successor().await;
+    let sql = "SELECT count(*) FROM pg_stat_replication WHERE application_name LIKE '%basebackup'";
+    let begin = Instant::now();
+    while primary.sql(sql).await.as_deref() != Some("0") {
+        assert!(begin.elapsed() < LIMIT, "the copy goes on");
+    }
+    let look = tamada_postgres::Look { leader_timeline: None, within: LIMIT };
+    assert_eq!(successor.look(look).await.data, DataDir::Empty);
+    assert_eq!(node.run(clone_from(&primary)).await, JobEnd::Done);
+    node.until("it streams", Node::streams).await;
+}
+
 #[tokio::test]
 async fn reinitializing_replaces_what_is_there() {
     let primary = Node::primary("a").await;

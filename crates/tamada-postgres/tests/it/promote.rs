@@ -83,3 +83,29 @@ async fn callbacks_hear_of_every_change() {
     standby.run(Job::Stop(fast_stop())).await;
     heard("on_stop primary batman").await;
 }
+
+/// What counts is the last word: a program that still announces the first change is killed with what it started.
+#[tokio::test]
+async fn a_newer_event_ends_the_older_ones_program() {
+    let node = Node::with("a", |config, dir| {
+        let script = dir.join("callback.sh");
+        let dir = dir.display();
+        std::fs::write(
+            &script,
+            format!("#!/bin/sh\nif [ $1 = on_start ]; then sleep 1000 & echo $! > {dir}/slow; wait; fi\necho $1 >> {dir}/log\n"),
+        )
+        .unwrap();
+        for event in ["on_start", "on_stop"] {
+            config.callbacks.insert(event.into(), format!("/bin/sh {}", script.display()));
+        }
+    })
+    .await;
+    let read = |name: &str| std::fs::read_to_string(node.dir().join(name)).unwrap_or_default();
+    node.postgres.fire(tamada_postgres::Callback::OnStart, Role::Primary);
+    node.until("the first is at work", |_| read("slow").ends_with('\n')).await;
+    node.postgres.fire(tamada_postgres::Callback::OnStop, Role::Primary);
+    node.until("the second has spoken", |_| read("log") == "on_stop\n").await;
+    let sleeper = read("slow");
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", sleeper.trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z"), "what the first had started is gone too: {stat}");
+}
