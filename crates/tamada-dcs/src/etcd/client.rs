@@ -65,7 +65,6 @@ impl Trouble {
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub ttl: Duration,
-    pub loop_wait: Duration,
     pub retry_timeout: Duration,
 }
 

@@ -91,7 +91,7 @@ impl Etcd {
         if config.https {
             Tls::load(&config.tls, HTTP2).map_err(|why| StoreError::Refused(format!("etcd3: {why}")))?;
         }
-        let times = Times { ttl: scope.ttl, loop_wait: scope.loop_wait, retry_timeout: scope.retry_timeout };
+        let times = Times { ttl: scope.ttl, retry_timeout: scope.retry_timeout };
         let inner = Inner {
             client: Client::new(config.clone(), times),
             keys: Keys::new(&scope.base),
@@ -213,7 +213,7 @@ impl Store for Etcd {
         self.bell().rung.clone()
     }
 
-    fn set_times(&self, ttl: Duration, loop_wait: Duration, retry_timeout: Duration) {
-        self.inner.client.set_times(Times { ttl, loop_wait, retry_timeout });
+    fn set_times(&self, ttl: Duration, _loop_wait: Duration, retry_timeout: Duration) {
+        self.inner.client.set_times(Times { ttl, retry_timeout });
     }
 }

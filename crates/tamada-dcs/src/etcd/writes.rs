@@ -69,9 +69,10 @@ impl Inner {
 
     /// Our own key, under our lease; skipped when the store has exactly this.
     pub async fn touch(&self, value: String, deadline: Deadline) -> Written {
-        // Just under `loop_wait`: a pass that comes a moment early must not leave the lease for two rounds.
-        let times = self.client.times();
-        let assurance = Assurance::Within((times.loop_wait * 4 / 5).min(times.ttl / 2));
+        // A third of the ttl is often enough for a member key, and a leader renews that often anyway. More keep-alives
+        // would only lengthen an outage: the lock of a lost host runs a whole ttl from the last of them. Just under the
+        // third, so that a pass that comes a moment early does not leave the lease for two rounds.
+        let assurance = Assurance::Within(self.client.times().ttl * 4 / 15);
         let lease = match self.lease.ensure(&self.client, assurance, deadline).await {
             Ok(lease) => lease,
             Err(trouble) => return Written::Failed(trouble.into_error()),
