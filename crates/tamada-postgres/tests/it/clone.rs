@@ -173,9 +173,12 @@ async fn helper_an_agent_that_clones() {
     let Ok(asked) = std::env::var("TAMADA_TEST_CLONE") else { return };
     let mut words = asked.split_whitespace();
     let (dir, port) = (words.next().unwrap(), words.next().unwrap().parse().unwrap());
-    let (mut config, _) = crate::node::config("agent");
+    let (mut config, own_dir) = crate::node::config("agent");
+    // It will be killed and cannot clean up; everything lies with the test that asked.
+    std::fs::remove_dir_all(own_dir).unwrap();
     config.data_dir = dir.into();
     config.config_dir = dir.into();
+    config.pgpass = config.data_dir.with_file_name("pgpass-of-the-agent");
     config.basebackup = json!([{"max-rate": "32k"}, {"checkpoint": "fast"}, "no-sync"]);
     let leader = UpstreamMember { name: "a".into(), host: "127.0.0.1".into(), port };
     let postgres = tamada_postgres::Postgres::open(config).await.unwrap();
