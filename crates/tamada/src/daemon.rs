@@ -133,6 +133,7 @@ fn assemble(
         paused: checked.settings.pause,
         loop_wait: checked.settings.loop_wait,
         said: None,
+        explained: String::new(),
         slots,
     };
     let (looks, wishes) = mpsc::channel(WAITING);

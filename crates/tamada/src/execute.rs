@@ -29,6 +29,8 @@ pub struct Hands {
     pub store_is_readable: bool,
     pub paused: bool,
     pub loop_wait: Duration,
+    /// The explanation told last.
+    pub explained: String,
     /// The last sentence and when it was said.
     pub said: Option<(String, Mono)>,
     /// The slots wanted last; worked on beside the passes.
@@ -64,6 +66,7 @@ impl Hands {
             Effect::Log(note) => log(&note),
             Effect::Say(sentence) => self.say(&sentence),
             Effect::Tell(report) => {
+                self.explain(&report);
                 self.reports.send_replace(report);
             }
             Effect::Touch { record, within } => {
@@ -98,6 +101,15 @@ impl Hands {
         }
         let pause = if self.paused { "PAUSE: " } else { "" };
         tracing::info!("{pause}{sentence}");
+    }
+
+    /// The numbers behind a sentence, and what comes next: once, when they are new, and not for a healthy heartbeat.
+    fn explain(&mut self, report: &Report) {
+        let news = report.because != self.explained && report.because != report.sentence;
+        if news && !report.sentence.starts_with("no action") {
+            tracing::info!("Why: {}", report.because);
+        }
+        self.explained.clone_from(&report.because);
     }
 
     fn start(&mut self, id: JobId, job: Job) {
