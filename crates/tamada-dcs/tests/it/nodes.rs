@@ -100,6 +100,12 @@ async fn a_reading_from_a_node_that_slept_does_not_go_back() {
     let store = open_a(&fixed(&[nodes[0].plan.port, nodes[2].plan.port]), "slept");
     // Writes through a store of their own: one that was tried on the frozen node would be carried out when it wakes.
     let writer = open_a(&fixed(&[nodes[0].plan.port]), "slept");
+    // A follower sleeps: a sleeping raft leader would, on waking, pass on the write that was forwarded to it before.
+    let (leader, _, _) = raft_leader(&nodes, 0).await;
+    if leader != 0 {
+        let to = id_of(&nodes, 0, 0).await;
+        admin::ask(nodes[leader].plan.port, MoveLeader { to }).await;
+    }
     nodes[2].freeze();
     let config = |n: u64| -> Document { [("ttl".to_owned(), n.into())].into_iter().collect() };
     for n in 1..=50 {

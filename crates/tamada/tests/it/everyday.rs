@@ -18,9 +18,12 @@ fn three_members_started_at_once_make_one_cluster_and_an_operator_steers_it() {
     assert_eq!(town.sql(candidate, "insert into t values (2) returning n").as_deref(), Ok("2"));
     wait("the old primary follows", || (town.sql(leader, "select count(*) from t").ok()? == "2").then_some(()));
 
-    let (table, code) = town.ctl(0, &["list"]);
-    assert_eq!(code, Some(0), "{table}");
-    assert!(table.contains("Leader") && table.contains("streaming"), "{table}");
+    // The members tell the store with their next pass; that both stream is then in the table.
+    wait("the table shows a leader and two streaming replicas", || {
+        let (table, code) = town.ctl(0, &["list"]);
+        assert_eq!(code, Some(0), "{table}");
+        (table.contains("Leader") && table.matches("streaming").count() == 2).then_some(())
+    });
 
     let (code, body) = town.post(leader, "/restart", "{}").unwrap();
     assert_eq!((code, body.as_str()), (200, "restarted successfully"));
