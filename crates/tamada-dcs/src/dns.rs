@@ -142,6 +142,7 @@ mod tests {
     use super::*;
     use simple_dns::ResourceRecord;
     use simple_dns::rdata::SRV;
+    use tokio::net::TcpListener;
 
     #[test]
     fn name_servers_stand_in_resolv_conf() {
@@ -170,16 +171,28 @@ mod tests {
         assert_eq!(hosts, ["a.example.com", "b.example.com", "c.example.com"]);
     }
 
-    #[tokio::test]
-    async fn a_long_answer_is_asked_for_again_over_tcp() {
-        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let server = udp.local_addr().unwrap();
-        let tcp = tokio::net::TcpListener::bind(server).await.unwrap();
-        let serve = async {
-            let mut question = vec![0; 512];
+    /// One port that is free for both protocols.
+    async fn name_server() -> (UdpSocket, TcpListener) {
+        loop {
+            let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            match TcpListener::bind(udp.local_addr().unwrap()).await {
+                Ok(tcp) => return (udp, tcp),
+                Err(taken) => assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse),
+            }
+        }
+    }
+
+    async fn cut_short(udp: UdpSocket) {
+        let mut question = vec![0; 512];
+        loop {
             let (length, client) = udp.recv_from(&mut question).await.unwrap();
             let cut = answer(&question[..length], &[], PacketFlag::RESPONSE | PacketFlag::TRUNCATION);
             udp.send_to(&cut, client).await.unwrap();
+        }
+    }
+
+    async fn answer_whole(tcp: TcpListener) {
+        loop {
             let (mut stream, _) = tcp.accept().await.unwrap();
             let length = stream.read_u16().await.unwrap();
             let mut question = vec![0; usize::from(length)];
@@ -187,10 +200,16 @@ mod tests {
             let whole = answer(&question, &[(1, 1, "a.example.com")], PacketFlag::RESPONSE);
             stream.write_u16(whole.len() as u16).await.unwrap();
             stream.write_all(&whole).await.unwrap();
-        };
-        let dns = Dns::Servers(vec![server]);
-        let limit = Deadline::after(Duration::from_secs(5));
-        let (found, ()) = tokio::join!(dns.srv("_etcd-client._tcp.example.com", limit), serve);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_is_asked_for_again_over_tcp() {
+        let (udp, tcp) = name_server().await;
+        let dns = Dns::Servers(vec![udp.local_addr().unwrap()]);
+        tokio::spawn(cut_short(udp));
+        tokio::spawn(answer_whole(tcp));
+        let found = dns.srv("_etcd-client._tcp.example.com", Deadline::after(Duration::from_secs(60))).await;
         assert_eq!(found.unwrap(), [Offer { host: "a.example.com".into(), port: 2379 }]);
     }
 }

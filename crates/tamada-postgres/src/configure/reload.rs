@@ -100,10 +100,15 @@ impl Postgres {
         postmaster.signal(Signal::HUP).map_err(PgError::file("reloading the server in", &path))
     }
 
-    /// The server's own word replaces what we thought (5.8.6).
+    /// The server's own word replaces what we thought (5.8.6), unless it was restarted while it spoke: what waited then
+    /// has come into force.
     async fn ask_pending(&self, ours: PendingRestart) {
+        let Some(asked) = self.postmaster() else { return };
         match self.pending(&ours).await {
-            Ok(pending) => self.memory().pending_restart = pending,
+            Ok(pending) if self.postmaster().is_some_and(|postmaster| postmaster.pid == asked.pid) => {
+                self.memory().pending_restart = pending
+            }
+            Ok(_) => {}
             Err(error) => tracing::warn!("Could not ask what waits for a restart: {}", error.in_words()),
         }
     }
