@@ -1,0 +1,1 @@
+//! How commands, answers and the messages between nodes look in bytes.

@@ -1,0 +1,1 @@
+//! The consensus library, fitted to our disk, our keys and our links.

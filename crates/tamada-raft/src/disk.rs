@@ -1,0 +1,1 @@
+//! What a voter must not forget, on disk.

@@ -1,0 +1,1 @@
+//! The replicated state machine: what a command does to the keys.

@@ -1,0 +1,15 @@
+//! The embedded replicated store: a small set of keys that a majority of voters agrees on, with revisions, leases and
+//! watches.
+//!
+//! It knows nothing about PostgreSQL, about the keys of a cluster, or about who asks. What can be asked is in [`txn`],
+//! what happens to the keys in `keyspace`, how voters find and trust each other in `link` and `join`.
+
+mod clock;
+mod codec;
+mod consensus;
+mod disk;
+mod keyspace;
+pub mod link;
+pub mod txn;
+
+pub use txn::*;

@@ -1,0 +1,1 @@
+//! How nodes talk: connections that know who is at the other end.
