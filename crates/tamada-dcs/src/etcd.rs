@@ -12,7 +12,6 @@ mod leader;
 mod lease;
 mod login;
 mod ops;
-pub mod proto;
 pub mod rpc;
 mod sort;
 mod store;

@@ -8,6 +8,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tamada_etcd::messages::{Call, Headed, ResponseHeader, StatusRequest};
 use tamada_model::Etcd3Config;
 use tonic::Status;
 use tracing::{debug, info, warn};
@@ -15,7 +16,6 @@ use tracing::{debug, info, warn};
 use super::endpoints::{Endpoint, Endpoints};
 use super::guard::{Belief, Guard, Hearing, Seen, Standing, Vouched};
 use super::login::Login;
-use super::proto::{Call, Headed, ResponseHeader, StatusRequest};
 use super::rpc::{Answers, Connection, HTTP2, Token};
 use super::sort::{Sorted, sort, words};
 use super::topology::Asked;

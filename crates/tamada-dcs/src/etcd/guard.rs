@@ -15,9 +15,8 @@
 
 use std::time::Duration;
 
+use tamada_etcd::messages::ResponseHeader;
 use tamada_model::Mono;
-
-use super::proto::ResponseHeader;
 
 /// How far the store's history had come, as far as we were told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

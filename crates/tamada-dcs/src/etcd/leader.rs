@@ -6,6 +6,7 @@
 
 use std::sync::atomic::Ordering;
 
+use tamada_etcd::messages::{KeyValue, Operation, PutRequest};
 use tamada_model::{Lsn, Status};
 use tamada_wire::keys::{FAILSAFE, LEADER, STATUS, parse_status, status_json};
 use tracing::{info, warn};
@@ -13,7 +14,6 @@ use tracing::{info, warn};
 use super::client::Trouble;
 use super::lease::{Assurance, LeaseId};
 use super::ops::{Taken, delete, has_value, is_absent, is_created_at, look, put, put_under, range, stamp, taken, txn};
-use super::proto::{KeyValue, Operation, PutRequest};
 use super::sort::words;
 use super::store::Inner;
 use super::writes::{before_the_write, done, is_ours, written};
@@ -55,7 +55,12 @@ impl Inner {
 
     pub async fn take(&self, deadline: Deadline) -> Written {
         let key = self.keys.key(LEADER);
-        let request = |lease: LeaseId| PutRequest { key: key.clone(), value: self.my_name(), lease: lease.0 };
+        let request = |lease: LeaseId| PutRequest {
+            key: key.clone(),
+            value: self.my_name(),
+            lease: lease.0,
+            ..PutRequest::default()
+        };
         match self.under_lease(Assurance::Now, deadline, request).await {
             Ok((_, heard)) => {
                 self.leads(true);

@@ -9,11 +9,11 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tamada_etcd::messages::{LeaseGrantRequest, LeaseKeepAliveRequest};
 use tamada_model::Mono;
 use tracing::{debug, error};
 
 use super::client::{Client, Trouble, locked};
-use super::proto::{LeaseGrantRequest, LeaseKeepAliveRequest};
 use super::sort::is_lease_lost;
 use crate::clock::{Deadline, mono};
 
@@ -105,7 +105,7 @@ impl Lease {
             return Ok(());
         }
         let confirmed = mono();
-        let answer = client.call_local(LeaseGrantRequest { ttl: seconds }, deadline).await?;
+        let answer = client.call_local(LeaseGrantRequest { ttl: seconds, id: 0 }, deadline).await?;
         if !answer.error.is_empty() {
             return Err(Trouble::NotSent(format!("etcd granted no lease: {}", answer.error)));
         }

@@ -2,10 +2,10 @@
 
 use std::sync::Mutex;
 
+use tamada_etcd::messages::AuthenticateRequest;
 use tamada_model::Secret;
 
 use super::client::{Trouble, locked};
-use super::proto::AuthenticateRequest;
 use super::rpc::{Connection, Token};
 use super::sort::is_auth_off;
 

@@ -1,12 +1,12 @@
 //! Keys, and the transactions over them.
 
-use tamada_model::Stamp;
-
-use super::lease::LeaseId;
-use super::proto::{
+use tamada_etcd::messages::{
     Compare, CompareTarget, DeleteRangeRequest, Expected, KeyValue, Operation, Outcome, PutRequest, RangeRequest,
     RequestOp, TxnRequest, TxnResponse,
 };
+use tamada_model::Stamp;
+
+use super::lease::LeaseId;
 
 /// The cluster's part of the tree.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl Keys {
 }
 
 pub fn range(key: Vec<u8>) -> RangeRequest {
-    RangeRequest { key, range_end: Vec::new(), serializable: false }
+    RangeRequest { key, ..RangeRequest::default() }
 }
 
 pub fn look(key: Vec<u8>) -> Operation {
@@ -48,15 +48,15 @@ pub fn look(key: Vec<u8>) -> Operation {
 }
 
 pub fn put(key: Vec<u8>, value: impl Into<Vec<u8>>) -> Operation {
-    Operation::Put(PutRequest { key, value: value.into(), lease: 0 })
+    Operation::Put(PutRequest { key, value: value.into(), ..PutRequest::default() })
 }
 
 pub fn put_under(lease: LeaseId, key: Vec<u8>, value: impl Into<Vec<u8>>) -> Operation {
-    Operation::Put(PutRequest { key, value: value.into(), lease: lease.0 })
+    Operation::Put(PutRequest { key, value: value.into(), lease: lease.0, ..PutRequest::default() })
 }
 
 pub fn delete(key: Vec<u8>) -> Operation {
-    Operation::DeleteRange(DeleteRangeRequest { key, range_end: Vec::new() })
+    Operation::DeleteRange(DeleteRangeRequest { key, ..DeleteRangeRequest::default() })
 }
 
 pub fn is_absent(key: Vec<u8>) -> Compare {
@@ -81,7 +81,7 @@ pub fn is_under(lease: LeaseId, key: Vec<u8>) -> Compare {
 }
 
 fn compare(key: Vec<u8>, target: CompareTarget, expected: Expected) -> Compare {
-    Compare { target: target.into(), key, expected: Some(expected) }
+    Compare { target: target.into(), key, expected: Some(expected), ..Compare::default() }
 }
 
 pub fn txn(

@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prost::Message;
+use tamada_etcd::messages::Call;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tonic::body::Body;
@@ -26,7 +27,6 @@ use tonic::{Code, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::endpoints::Endpoint;
-use super::proto::Call;
 use crate::clock::Deadline;
 use crate::names::Names;
 use crate::text::chain;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use tamada_etcd::messages::MemberListRequest;
 use tamada_model::{Mono, TlsFiles};
 use tracing::debug;
 
 use super::client::{Client, configured, locked};
 use super::discovery::Search;
 use super::endpoints::Endpoint;
-use super::proto::MemberListRequest;
 use crate::clock::{Deadline, mono};
 use crate::tls::Tls;
 

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tamada_etcd::messages::{
+    WATCH_PATH, WatchCreateRequest, WatchEvent, WatchEventKind, WatchOrder, WatchRequest, WatchResponse,
+};
 use tamada_wire::keys::{CONFIG, FAILOVER, INITIALIZE, LEADER, MEMBERS, STATUS, SYNC};
 use tokio::sync::watch;
 use tracing::debug;
 
 use super::client::Live;
 use super::guard::Standing;
-use super::proto::{WATCH_PATH, WatchCreateRequest, WatchEvent, WatchEventKind, WatchRequest, WatchResponse};
 use super::rpc::Answers;
 use super::store::Inner;
 use crate::clock::{Deadline, mono};
@@ -41,8 +43,9 @@ async fn watch_once(of: &Inner, bell: &watch::Sender<u64>) {
     let deadline = Deadline::after(of.client.times().retry_timeout);
     let before = of.client.seen();
     let (key, range_end) = of.keys.whole_range();
-    let create = Some(WatchCreateRequest { key, range_end, start_revision: 0 });
-    let opened = of.client.subscribe::<_, WatchResponse>(WATCH_PATH, WatchRequest { create }, deadline).await;
+    let create = WatchCreateRequest { key, range_end, ..WatchCreateRequest::default() };
+    let request = WatchRequest { order: Some(WatchOrder::Create(create)) };
+    let opened = of.client.subscribe::<_, WatchResponse>(WATCH_PATH, request, deadline).await;
     let (live, mut answers) = match opened {
         Ok(opened) => opened,
         Err(why) => {

@@ -1,5 +1,8 @@
 //! Reading, and the writes that need no lock.
 
+use tamada_etcd::messages::{
+    Call, Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse, ResponseHeader, TxnRequest,
+};
 use tamada_model::{Cluster, MemberName, Stamp};
 use tamada_wire::keys::{self, Entry, member_key};
 use tracing::error;
@@ -7,9 +10,6 @@ use tracing::error;
 use super::client::{Heard, Trouble};
 use super::lease::{Assurance, LeaseId};
 use super::ops::{Taken, delete, has_value, is_absent, is_at, look, put, revision, stamp, taken, txn};
-use super::proto::{
-    Call, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse, ResponseHeader, TxnRequest,
-};
 use super::sort::{is_lease_lost, words};
 use super::store::{Inner, Published};
 use crate::clock::Deadline;
@@ -45,7 +45,7 @@ impl Inner {
 
     fn whole_tree(&self) -> RangeRequest {
         let (key, range_end) = self.keys.whole_range();
-        RangeRequest { key, range_end, serializable: false }
+        RangeRequest { key, range_end, ..RangeRequest::default() }
     }
 
     fn entry<'a>(&self, kv: &'a KeyValue) -> Option<Entry<'a>> {
@@ -82,8 +82,12 @@ impl Inner {
             return Written::Done(same.stamp);
         }
         let key = self.member_key();
-        let request =
-            |lease: LeaseId| PutRequest { key: key.clone(), value: value.clone().into_bytes(), lease: lease.0 };
+        let request = |lease: LeaseId| PutRequest {
+            key: key.clone(),
+            value: value.clone().into_bytes(),
+            lease: lease.0,
+            ..PutRequest::default()
+        };
         match self.under_lease(assurance, deadline, request).await {
             Ok((lease, heard)) => {
                 let stamp = stamp(revision_of(heard.answer.header.as_ref()));
@@ -147,7 +151,7 @@ impl Inner {
     pub async fn put(&self, relative: &str, value: String, judged: Option<Stamp>, deadline: Deadline) -> Written {
         let key = self.keys.key(relative);
         let Some(judged) = judged else {
-            let request = PutRequest { key, value: value.into_bytes(), lease: 0 };
+            let request = PutRequest { key, value: value.into_bytes(), ..PutRequest::default() };
             return match self.client.call(request, deadline).await {
                 Ok(heard) => done(heard.answer.header.as_ref()),
                 Err(trouble) => written(trouble),
@@ -160,7 +164,7 @@ impl Inner {
     pub async fn delete(&self, relative: &str, judged: Option<Stamp>, deadline: Deadline) -> Written {
         let key = self.keys.key(relative);
         let Some(judged) = judged else {
-            let request = DeleteRangeRequest { key, range_end: Vec::new() };
+            let request = DeleteRangeRequest { key, ..DeleteRangeRequest::default() };
             return self.delete_range(request, deadline).await;
         };
         let compare = is_at(key.clone(), revision(&judged));
@@ -186,7 +190,7 @@ impl Inner {
     pub async fn delete_all(&self, deadline: Deadline) -> Written {
         self.known().member = None;
         let (key, range_end) = self.keys.whole_range();
-        self.delete_range(DeleteRangeRequest { key, range_end }, deadline).await
+        self.delete_range(DeleteRangeRequest { key, range_end, ..DeleteRangeRequest::default() }, deadline).await
     }
 
     async fn delete_range(&self, request: DeleteRangeRequest, deadline: Deadline) -> Written {
@@ -233,6 +237,6 @@ pub fn before_the_write(trouble: Trouble) -> Trouble {
 }
 
 /// The value of the leader key is ours under this lease.
-pub fn is_ours(compare_value: &[u8], key: Vec<u8>, lease: LeaseId) -> [super::proto::Compare; 2] {
+pub fn is_ours(compare_value: &[u8], key: Vec<u8>, lease: LeaseId) -> [Compare; 2] {
     [has_value(key.clone(), compare_value), super::ops::is_under(lease, key)]
 }

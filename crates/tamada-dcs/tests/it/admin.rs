@@ -5,10 +5,10 @@ use std::time::Duration;
 use prost::Message;
 use tamada_dcs::clock::Deadline;
 use tamada_dcs::etcd::endpoints::Endpoint;
-pub use tamada_dcs::etcd::proto::LeaseRevokeRequest as Revoke;
-use tamada_dcs::etcd::proto::{Call, Headed, ResponseHeader};
 use tamada_dcs::etcd::rpc::Connection;
 use tamada_dcs::names::Names;
+pub use tamada_etcd::messages::LeaseRevokeRequest as Revoke;
+use tamada_etcd::messages::{Call, Headed, ResponseHeader};
 
 pub async fn ask<C: Call>(port: u16, request: C) -> C::Answer {
     try_ask(port, request).await.expect("the server does as it is told")

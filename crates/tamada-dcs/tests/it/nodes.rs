@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tamada_dcs::clock::mono;
-use tamada_dcs::etcd::proto::{MemberListRequest, StatusRequest};
 use tamada_dcs::{Freshness, Renewal, Store, Written};
+use tamada_etcd::messages::{MemberListRequest, StatusRequest};
 
 use tamada_model::Document;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tamada_dcs::etcd::proto::PutRequest;
 use tamada_dcs::{Freshness, Renewal, StoreError, Written};
+use tamada_etcd::messages::PutRequest;
 use tamada_model::{Document, Lsn, Status};
 
 use crate::admin;
@@ -17,7 +17,7 @@ async fn a_leader_outlives_a_full_store() {
     let store = open_a(&server.config(), "space");
     done(store.acquire_leader(SOON).await);
 
-    let filling = PutRequest { key: b"/filling".to_vec(), value: vec![b'x'; 1_000_000], lease: 0 };
+    let filling = PutRequest { key: b"/filling".to_vec(), value: vec![b'x'; 1_000_000], ..PutRequest::default() };
     while admin::try_ask(server.plan.port, filling.clone()).await.is_ok() {}
 
     let status = Some(Status { optime: Lsn::new(1), ..Status::default() });
