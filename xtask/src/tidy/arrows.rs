@@ -15,10 +15,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tamada-core", &["tamada-model"]),
     ("tamada-wire", &["tamada-model"]),
     ("tamada-config", &["tamada-model"]),
-    ("tamada-dcs", &["tamada-model", "tamada-wire"]),
-    ("tamada-postgres", &["tamada-model"]),
-    ("tamada-api", &["tamada-model", "tamada-wire"]),
-    ("tamada-ctl", &["tamada-model", "tamada-config", "tamada-dcs", "tamada-api", "tamada-wire"]),
+    ("tamada-raft", &["tamada-testing"]),
+    ("tamada-etcd", &["tamada-raft", "tamada-testing"]),
+    ("tamada-dcs", &["tamada-model", "tamada-wire", "tamada-raft", "tamada-etcd", "tamada-testing"]),
+    ("tamada-postgres", &["tamada-model", "tamada-testing"]),
+    ("tamada-api", &["tamada-model", "tamada-wire", "tamada-testing"]),
+    (
+        "tamada-ctl",
+        &["tamada-model", "tamada-config", "tamada-dcs", "tamada-raft", "tamada-api", "tamada-wire", "tamada-testing"],
+    ),
     (
         "tamada",
         &[
@@ -27,11 +32,15 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tamada-wire",
             "tamada-config",
             "tamada-dcs",
+            "tamada-raft",
+            "tamada-etcd",
             "tamada-postgres",
             "tamada-api",
             "tamada-ctl",
+            "tamada-testing",
         ],
     ),
+    ("tamada-testing", &[]),
     ("xtask", &[]),
 ];
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hyper::Method;
 use tamada_api::client::{Asked, Call, CallError, Client};
 use tamada_model::{BasicAuth, CtlConfig, MemberName, PeerAnswer, Reply, Secret};
+use tamada_testing::free_port;
 use tamada_wire::scene;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -29,7 +30,7 @@ async fn answering(bytes: &'static str) -> (String, tokio::task::JoinHandle<Stri
 
 /// A port where connections are accepted by the system and by nobody else.
 fn silent() -> (String, std::net::TcpListener) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = std::net::TcpListener::bind(("127.0.0.1", free_port())).expect("a free port");
     (format!("http://{}/patroni", listener.local_addr().expect("it is bound")), listener)
 }
 

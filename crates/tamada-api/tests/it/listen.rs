@@ -2,11 +2,12 @@
 
 use tamada_api::server::Listener;
 use tamada_model::RestApiConfig;
+use tamada_testing::free_port;
 use tamada_wire::scene;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::desk::{SOON, config, start};
+use crate::desk::{SOON, config, start, start_with};
 
 fn on(host: &str, port: u16) -> RestApiConfig {
     RestApiConfig { listen: (host.into(), port), ..config() }
@@ -46,7 +47,7 @@ async fn all_interfaces_means_all() {
 
 #[tokio::test]
 async fn a_changed_listen_moves_the_socket() {
-    let mut server = start(scene::leader());
+    let mut server = start_with(scene::leader(), on("127.0.0.1", free_port()));
     let old = server.address;
     // The same port on all addresses overlaps with the old socket.
     server.config.send_replace(on("0.0.0.0", old.port()).into());
@@ -70,8 +71,8 @@ async fn a_changed_listen_moves_the_socket() {
 
 #[tokio::test]
 async fn a_socket_that_cannot_be_had_is_tried_again() {
-    let mut server = start(scene::leader());
-    let in_the_way = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mut server = start_with(scene::leader(), on("127.0.0.1", free_port()));
+    let in_the_way = std::net::TcpListener::bind(("127.0.0.1", free_port())).expect("a free port");
     let wanted = in_the_way.local_addr().expect("it is bound");
     server.config.send_replace(on("127.0.0.1", wanted.port()).into());
     let left = async {

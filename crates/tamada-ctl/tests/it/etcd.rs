@@ -1,6 +1,5 @@
 //! Debian's etcd as a child process, and keys written past every layer of ours.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use hyper::Method;
 use serde_json::{Value, json};
 use tamada_api::client::{Call, CallError, Client, Heard};
+use tamada_testing::free_port;
 
 const BINARY: &str = "/usr/bin/etcd";
 /// It starts in well under a second; the machine may be busy.
@@ -25,7 +25,7 @@ pub struct Etcd {
 impl Etcd {
     pub fn start() -> Self {
         assert!(PathBuf::from(BINARY).exists(), "{BINARY} is missing: install the package etcd-server");
-        let [port, peer_port] = free_ports();
+        let (port, peer_port) = (free_port(), free_port());
         // In memory if possible: a slow disk is not what we test.
         let memory = PathBuf::from("/dev/shm");
         let base = if memory.is_dir() { memory } else { std::env::temp_dir() };
@@ -93,10 +93,4 @@ impl Drop for Etcd {
 
 fn encoded(text: &str) -> String {
     BASE64_STANDARD.encode(text)
-}
-
-/// Free a moment ago, and different.
-fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("loopback has ports"));
-    listeners.map(|listener| listener.local_addr().expect("a bound socket").port())
 }

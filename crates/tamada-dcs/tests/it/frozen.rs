@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tamada_dcs::clock::mono;
 use tamada_dcs::{Freshness, Renewal, StoreError, Written};
+use tamada_testing::free_port;
 
 use crate::proxy::{Proxy, Way};
-use crate::server::{Server, free_port, newest};
+use crate::server::{Server, newest};
 use crate::support::{GENEROUS, SOON, done, fixed, open_a, record, rung};
 
 const BRIEF: Duration = Duration::from_secs(1);

@@ -1,6 +1,5 @@
 //! etcd servers as child processes: own ports, own directory, stopped by their handle.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tamada_dcs::Freshness;
 use tamada_model::Etcd3Config;
+use tamada_testing::free_port;
 
 use crate::support::{config, open};
 
@@ -43,19 +43,6 @@ pub fn of_version(version: &str) -> PathBuf {
         .find(|package| package["name"].as_str().is_some_and(|name| name.starts_with("etcd-bin-vendored-linux")));
     let inside = package.and_then(|package| package["manifest_path"].as_str()).expect("a package for this platform");
     Path::new(inside).with_file_name("bin").join("etcd")
-}
-
-/// A port that was free a moment ago. Each is handed out once.
-pub fn free_port() -> u16 {
-    static TAKEN: std::sync::Mutex<Vec<u16>> = std::sync::Mutex::new(Vec::new());
-    let mut taken = TAKEN.lock().expect("nobody panics while holding it");
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback has ports").port();
-        if !taken.contains(&port) {
-            taken.push(port);
-            return port;
-        }
-    }
 }
 
 /// Where servers keep their data: in memory if possible, since fsync on a busy disk is not what we test.

@@ -35,7 +35,7 @@ async fn the_bell_rings_after_compaction_and_after_a_restart() {
 #[tokio::test]
 async fn an_absent_store_costs_few_attempts() {
     // The proxy accepts and hangs up, since nobody listens behind it.
-    let proxy = Proxy::to(crate::server::free_port()).await;
+    let proxy = Proxy::to(tamada_testing::free_port()).await;
     let store = open_a(&fixed(&[proxy.port]), "absent");
     let _bell = store.changed();
     tokio::time::sleep(Duration::from_secs(4)).await;

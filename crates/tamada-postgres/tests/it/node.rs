@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tamada_model::*;
 use tamada_postgres::{JobHand, Look, Postgres};
+use tamada_testing::free_port;
 
 /// Far beyond what anything here takes; a test that needs it has failed.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -70,10 +71,6 @@ fn sweep_templates() {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn scratch(name: &str) -> PathBuf {

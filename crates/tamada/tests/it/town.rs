@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tamada_testing::free_port;
 
 /// Generous: a busy machine must not fail a test. Every wait ends as soon as what it waits for is there.
 pub const LIMIT: Duration = Duration::from_secs(120);
@@ -52,10 +53,6 @@ fn user() -> User {
 
 pub fn pg_bin() -> PathBuf {
     std::env::var_os("TAMADA_TEST_PG_BIN").map_or_else(|| "/usr/lib/postgresql/15/bin".into(), PathBuf::from)
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("loopback has free ports").port()
 }
 
 fn clock() -> Instant {
