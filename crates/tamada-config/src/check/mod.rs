@@ -6,6 +6,7 @@
 //! rejected with complaints of its own, so that the caller keeps the one in force.
 
 mod ctl;
+mod etcd3;
 mod log;
 mod me;
 mod postgres;

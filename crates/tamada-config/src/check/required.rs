@@ -8,7 +8,7 @@ use crate::local::Local;
 use crate::path::{at, section, text};
 use crate::rows::{self, STORES, SUPPORTED_STORE};
 
-use super::store::endpoints;
+use super::etcd3::endpoints;
 
 /// The name that stands in `synchronous_standby_names` for "nobody yet".
 pub const RESERVED_NAME: &str = "__patroni_strict_sync_replica_placeholder__";
