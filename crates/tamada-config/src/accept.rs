@@ -21,7 +21,7 @@ pub fn acceptable(kind: Kind, value: &Value) -> Result<(), String> {
         Kind::Bool | Kind::Truth => when(boolean(value).is_some(), "is not a boolean (true or false)"),
         Kind::Integer(range) => integer(range, value),
         Kind::Real { least, above } => real(least, above, value),
-        Kind::Seconds { .. } => when(number(value).is_some(), "is not a number of seconds"),
+        Kind::Seconds(_) => when(number(value).is_some(), "is not a number of seconds"),
         Kind::Choice(choices, _) => choice(choices, value),
         Kind::Texts => when(value.is_string() || of_scalars(value), "is not a list of texts"),
         Kind::Names => when(value.is_string() || of_scalars(value), "is not a list of names"),
@@ -30,8 +30,8 @@ pub fn acceptable(kind: Kind, value: &Value) -> Result<(), String> {
         Kind::Listen { many: true } => address(value, Some(5432), "is not host:port, for example 127.0.0.1:5432"),
         Kind::Listen { many: false } => address(value, None, "is not host:port, for example 127.0.0.1:8008"),
         Kind::ConnectAddress { port } => address(value, port, "is not host:port, for example 10.0.0.1:8008"),
-        Kind::Peer => peers(value),
-        Kind::Peers => peers(value),
+        Kind::Peer => peers(Some(2379), value),
+        Kind::Peers { port } => peers(port, value),
         Kind::LogFormat => when(value.is_string() || of_fields(value), "is not a text or a list of fields"),
         Kind::WatchdogMode => watchdog_mode(value),
         Kind::SynchronousMode => synchronous_mode(value),
@@ -92,7 +92,7 @@ fn address(value: &Value, default_port: Option<u16>, problem: &str) -> Result<()
     when(reads, problem)
 }
 
-fn peers(value: &Value) -> Result<(), String> {
+fn peers(default_port: Option<u16>, value: &Value) -> Result<(), String> {
     let items = match value {
         Value::String(text) => split_names(text),
         Value::Array(items) => items.iter().map(scalar_text).collect(),
@@ -100,7 +100,7 @@ fn peers(value: &Value) -> Result<(), String> {
             return Err("is not a list of host:port, or a text of them with commas".to_owned());
         }
     };
-    match items.iter().find(|item| item.contains("://") || hosts_and_port(item, Some(2379)).is_none()) {
+    match items.iter().find(|item| item.contains("://") || hosts_and_port(item, default_port).is_none()) {
         Some(item) => Err(format!("`{item}` in it is not host:port")),
         None => Ok(()),
     }

@@ -198,9 +198,9 @@ impl Form {
     fn of(row: &Row) -> Self {
         match row.kind {
             Kind::Integer(_) | Kind::TagPriority => Form::Integer,
-            Kind::Real { .. } | Kind::Seconds { .. } => Form::Real,
+            Kind::Real { .. } | Kind::Seconds(_) => Form::Real,
             Kind::Bool | Kind::Truth | Kind::TagBool => Form::Bool,
-            Kind::Texts | Kind::Names | Kind::Options | Kind::Maps | Kind::Peers => Form::List,
+            Kind::Texts | Kind::Names | Kind::Options | Kind::Maps | Kind::Peers { .. } => Form::List,
             Kind::Map | Kind::Section => Form::Map,
             Kind::LogFormat => Form::LogFormat,
             Kind::Text

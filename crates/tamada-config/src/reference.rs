@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::rows::{self, Kind, Layer, Need, Range, Row};
+use crate::timing::Beat;
 
 /// Markdown, one table per section.
 pub fn reference_markdown() -> String {
@@ -84,7 +85,7 @@ fn values(kind: Kind) -> String {
         Kind::TagPriority => "integer from 0",
         Kind::Real { least, above: true } => return format!("number above {least}"),
         Kind::Real { least, above: false } => return format!("number from {least}"),
-        Kind::Seconds { least } => return format!("seconds from {least}, fractions allowed"),
+        Kind::Seconds(beat) => return seconds(beat),
         Kind::Choice(choices, _) => return choices.join(", "),
         Kind::Texts | Kind::Names => "list of texts",
         Kind::Options => "list of options, or a mapping",
@@ -92,7 +93,7 @@ fn values(kind: Kind) -> String {
         Kind::Maps => "list of mappings",
         Kind::Listen { many: false } | Kind::ConnectAddress { .. } | Kind::Peer => "host:port",
         Kind::Listen { many: true } => "host,host:port",
-        Kind::Peers => "list of host:port",
+        Kind::Peers { .. } => "list of host:port",
         Kind::DataDir | Kind::BinDir => "directory",
         Kind::Binary => "name of a program",
         Kind::LogFormat => "pattern, or list of fields",
@@ -101,6 +102,12 @@ fn values(kind: Kind) -> String {
         Kind::Anything => "anything",
     };
     word.to_owned()
+}
+
+fn seconds(beat: Beat) -> String {
+    let (usual, embedded) = (beat.least(None), beat.least(Some("raft")));
+    let where_shorter = if embedded < usual { format!(" ({embedded} with `raft`)") } else { String::new() };
+    format!("seconds from {usual}{where_shorter}, fractions allowed")
 }
 
 fn integers(range: Range) -> String {

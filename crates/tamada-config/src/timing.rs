@@ -15,10 +15,26 @@ use tamada_model::document::scalar_text;
 
 use crate::complaint::{Complaint, Place};
 
-/// Seconds; etcd grants no shorter lease.
-pub const LEAST_TTL: f64 = 2.0;
-pub const LEAST_LOOP_WAIT: f64 = 0.1;
-pub const LEAST_RETRY_TIMEOUT: f64 = 0.3;
+/// One of the three.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beat {
+    Ttl,
+    LoopWait,
+    RetryTimeout,
+}
+
+impl Beat {
+    /// The least that the store can keep, in seconds. etcd grants no lease below two.
+    pub fn least(self, store: Option<&str>) -> f64 {
+        match (self, store) {
+            (Self::LoopWait, _) => 0.1,
+            (Self::Ttl, Some("raft")) => 0.5,
+            (Self::RetryTimeout, Some("raft")) => 0.1,
+            (Self::Ttl, _) => 2.0,
+            (Self::RetryTimeout, _) => 0.3,
+        }
+    }
+}
 
 /// The three numbers, in force.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,21 +72,21 @@ impl fmt::Display for Millis {
     }
 }
 
-/// Reads the three numbers of a dynamic configuration, corrects them, and says what was corrected. A value that is not
-/// a number rejects the document.
-pub fn timing(dynamic: &Document) -> Result<(Timing, Vec<String>), Vec<Complaint>> {
+/// Reads the three numbers of a dynamic configuration, corrects them to what the store can keep, and says what was
+/// corrected. A value that is not a number rejects the document.
+pub fn timing(dynamic: &Document, store: Option<&str>) -> Result<(Timing, Vec<String>), Vec<Complaint>> {
     let mut warnings = Vec::new();
     let mut complaints = Vec::new();
-    let mut read = |key: &str, default: f64, least: f64| match seconds(dynamic.get(key), default) {
-        Some(value) => at_least(key, value, least, &mut warnings),
+    let mut read = |key: &str, default: f64, beat: Beat| match seconds(dynamic.get(key), default) {
+        Some(value) => at_least(key, value, beat.least(store), &mut warnings),
         None => {
             complaints.push(not_a_number(key));
             Millis::of_seconds(default)
         }
     };
-    let loop_wait = read("loop_wait", 10.0, LEAST_LOOP_WAIT);
-    let retry_timeout = read("retry_timeout", 10.0, LEAST_RETRY_TIMEOUT);
-    let ttl = read("ttl", 30.0, LEAST_TTL);
+    let loop_wait = read("loop_wait", 10.0, Beat::LoopWait);
+    let retry_timeout = read("retry_timeout", 10.0, Beat::RetryTimeout);
+    let ttl = read("ttl", 30.0, Beat::Ttl);
     if !complaints.is_empty() {
         return Err(complaints);
     }
@@ -110,8 +126,8 @@ fn fitted(ttl: Millis, loop_wait: Millis, retry_timeout: Millis, warnings: &mut 
         return timing(loop_wait, retry_timeout);
     }
     let rule = format!("Violated the rule \"loop_wait + 2*retry_timeout <= ttl\", where ttl={ttl}");
-    // Whole numbers never go below one second; who asked for less gets less.
-    let shortest = loop_wait.min(Millis(1000));
+    // Whole numbers never go below one second; who asked for less, or has less than two, gets less.
+    let shortest = loop_wait.min(Millis(1000)).min(Millis(ttl.0 / 2));
     if shortest.0 + 2 * retry_timeout.0 > ttl.0 {
         let shorter = half_of_rest(ttl, shortest);
         warnings.push(format!(
@@ -139,8 +155,12 @@ mod tests {
     use serde_json::json;
 
     fn read(document: Value) -> Result<(f64, f64, f64, Vec<String>), Vec<Complaint>> {
+        read_for("etcd3", document)
+    }
+
+    fn read_for(store: &str, document: Value) -> Result<(f64, f64, f64, Vec<String>), Vec<Complaint>> {
         let Value::Object(document) = document else { panic!("not an object") };
-        let (t, warnings) = timing(&document)?;
+        let (t, warnings) = timing(&document, Some(store))?;
         Ok((t.ttl.as_secs_f64(), t.loop_wait.as_secs_f64(), t.retry_timeout.as_secs_f64(), warnings))
     }
 
@@ -186,6 +206,24 @@ mod tests {
             warnings,
             ["Violated the rule \"loop_wait + 2*retry_timeout <= ttl\", where ttl=2.5. \
               Adjusting loop_wait from 0.5 to 0.5 and retry_timeout from 3 to 1"]
+        );
+    }
+
+    #[test]
+    fn the_embedded_store_keeps_shorter_times() {
+        let brief = || json!({"ttl": 0.5, "loop_wait": 0.1, "retry_timeout": 0.2});
+        assert_eq!(read_for("raft", brief()).unwrap(), (0.5, 0.1, 0.2, vec![]));
+        let (ttl, l, r, warnings) = read_for("etcd3", brief()).unwrap();
+        assert_eq!((ttl, l, r, warnings.len()), (2.0, 0.1, 0.3, 2));
+        let (ttl, l, r, warnings) = read_for("raft", json!({"ttl": 0.3, "loop_wait": 1, "retry_timeout": 1})).unwrap();
+        assert_eq!((ttl, l, r), (0.5, 0.25, 0.125));
+        assert_eq!(
+            warnings,
+            [
+                "ttl=0.3 can't be smaller than 0.5, adjusting...",
+                "Violated the rule \"loop_wait + 2*retry_timeout <= ttl\", where ttl=0.5. \
+                 Adjusting loop_wait from 1 to 0.25 and retry_timeout from 1 to 0.125",
+            ]
         );
     }
 

@@ -14,7 +14,7 @@ use crate::local::Local;
 use crate::path::{at, text};
 use crate::probe::{self, ListenPorts, Programs};
 use crate::python;
-use crate::rows::{self, Case, Kind, Layer, Need, Range, Row, SUPPORTED_STORE};
+use crate::rows::{self, Case, Kind, Layer, Need, Range, Row, SUPPORTED_STORES};
 
 /// All problems, one line each; empty: the configuration is good.
 pub fn validate(local: &Local, ports: ListenPorts) -> Vec<String> {
@@ -119,7 +119,7 @@ impl Validator<'_> {
             Kind::BinDir => self.bin_dir(walk, &path, value),
             Kind::Texts | Kind::Names => self.texts(&path, row.kind, value),
             Kind::Options => self.options(&path, value),
-            Kind::Peers => self.peers(&path, value),
+            Kind::Peers { .. } => self.peers(&path, value),
             _ if row.path == "name" && value == RESERVED_NAME => {
                 let problem = failed(format!("Node 'name' can't be set to '{RESERVED_NAME}'"));
                 self.report(&path, RESERVED_NAME, &problem);
@@ -138,8 +138,8 @@ impl Validator<'_> {
             let Some(Value::Object(dcs)) = at(walk.root, row.path) else { return };
             return self.section(&Walk { root: dcs, layer: Layer::Dynamic, shown: "bootstrap.dcs." }, "");
         }
-        if row.need == Need::OneOf("store") && row.path != SUPPORTED_STORE {
-            let problem = format!("is not supported yet, use {SUPPORTED_STORE}");
+        if row.need == Need::OneOf("store") && !SUPPORTED_STORES.contains(&row.path) {
+            let problem = format!("is not supported yet, use {}", SUPPORTED_STORES.join(" or "));
             return self.report(path, "", &problem);
         }
         self.section(walk, row.path);
@@ -154,7 +154,7 @@ impl Validator<'_> {
             Kind::Integer(range) => integer(range, value),
             Kind::TagPriority => integer(Range::from(0).typed(), value),
             Kind::Real { .. } => crate::accept::acceptable(kind, value).map_err(|_| wrong_value()),
-            Kind::Seconds { least } => seconds(least, value),
+            Kind::Seconds(beat) => seconds(beat.least(rows::chosen_store(self.document)), value),
             Kind::Choice(choices, case) => check(is_chosen(choices, case, value), &wrong_value()),
             Kind::Maps => check(value.is_array(), "is not a list"),
             Kind::Listen { many } => self.listen(many, value),
@@ -171,7 +171,7 @@ impl Validator<'_> {
             | Kind::Texts
             | Kind::Names
             | Kind::Options
-            | Kind::Peers
+            | Kind::Peers { .. }
             | Kind::BinDir => Ok(()),
         }
     }

@@ -82,7 +82,7 @@ impl Setup {
         let has_store = rows::STORES.iter().any(|store| self.local.document().contains_key(*store));
         if !has_store && self.dcs_url.is_none() {
             return Err(Failure::command(
-                "Can not find suitable configuration of distributed configuration store\nAvailable implementations: etcd3",
+                "Can not find suitable configuration of distributed configuration store\nAvailable implementations: etcd3, raft",
             ));
         }
         check_for_ctl(&self.local, self.dcs_url.as_deref()).map_err(|complaints| unusable(&complaints))

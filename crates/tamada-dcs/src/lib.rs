@@ -23,5 +23,8 @@ pub use port::{Answer, Freshness, Renewal, Store, StoreError, Written};
 pub fn open(config: &StoreConfig, scope: StoreScope) -> Result<Arc<dyn Store>, StoreError> {
     match config {
         StoreConfig::Etcd3(config) => Ok(Arc::new(etcd::Etcd::open(config, scope)?)),
+        StoreConfig::Raft(_) => {
+            Err(StoreError::Refused("raft: the embedded store is not built yet; use etcd3".to_owned()))
+        }
     }
 }

@@ -289,6 +289,17 @@ pub enum LogLevel {
 #[derive(Clone, PartialEq, Debug)]
 pub enum StoreConfig {
     Etcd3(Etcd3Config),
+    Raft(RaftConfig),
+}
+
+impl StoreConfig {
+    /// As the log calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Etcd3(_) => "etcd",
+            Self::Raft(_) => "raft",
+        }
+    }
 }
 
 /// The `etcd3` section.
@@ -310,6 +321,36 @@ pub struct EtcdEndpoints {
     pub srv: Option<(String, Option<String>)>,
     /// Host and port of each configured node.
     pub hosts: Vec<(String, u16)>,
+}
+
+/// The `raft` section: the embedded store. Addresses are `host:port`, with brackets around IPv6.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RaftConfig {
+    /// Our own voter; `None`: we only ask the others.
+    pub voter: Option<RaftVoter>,
+    /// The other voters, each once.
+    pub partners: Vec<String>,
+    pub password: Option<Secret>,
+    pub tls: TlsFiles,
+    /// Where etcd's protocol is spoken; `None`: nowhere.
+    pub etcd_addr: Option<String>,
+}
+
+/// A voter of the embedded store, and where it keeps what it must not forget.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RaftVoter {
+    /// Where the others reach it.
+    pub self_addr: String,
+    /// Where it listens, if that differs.
+    pub bind_addr: Option<String>,
+    pub data_dir: PathBuf,
+}
+
+impl RaftConfig {
+    /// Every voter that the configuration names, our own first.
+    pub fn voters(&self) -> Vec<String> {
+        self.voter.iter().map(|voter| &voter.self_addr).chain(&self.partners).cloned().collect()
+    }
 }
 
 /// What every store needs to know besides its own section.

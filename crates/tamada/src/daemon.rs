@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tamada_api::client::Client;
 use tamada_api::server::{self, Listener};
+use tamada_config::Checked;
 use tamada_core::{Agent, HeldLease, Leave};
 use tamada_dcs::{Freshness, Store, StoreError};
-use tamada_model::{Cluster, RestApiConfig, Settings};
+use tamada_model::{Cluster, RestApiConfig};
 use tamada_postgres::Postgres;
 use tokio::sync::{mpsc, watch};
 
@@ -87,7 +88,7 @@ async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Lea
     let _ours = claim::claim(&checked.postgres.data_dir).map_err(Refusal::because)?;
     let store = tamada_dcs::open(&checked.store, checked.store_scope.clone()).map_err(Refusal::because)?;
     let client = Client::new(&checked.ctl);
-    let cluster = first_reading(&*store, &checked.settings, &postgres).await?;
+    let cluster = first_reading(&*store, checked, &postgres).await?;
     refuse_namesake(&cluster, &configuration, &client).await?;
     if let Some(config) = &cluster.config {
         configuration.follow_store(config);
@@ -156,7 +157,8 @@ fn serve_rest(listener: Listener, config: watch::Receiver<Arc<RestApiConfig>>, d
 }
 
 /// The store is waited for as long as it takes; but one that answers and refuses us will not change its mind.
-async fn first_reading(store: &dyn Store, settings: &Settings, postgres: &Postgres) -> Result<Cluster, Refusal> {
+async fn first_reading(store: &dyn Store, checked: &Checked, postgres: &Postgres) -> Result<Cluster, Refusal> {
+    let settings = &checked.settings;
     let mut told: Option<String> = None;
     let predecessors = HeldLease { asked_at: clock::now().mono, ttl: settings.ttl };
     let give_up = predecessors.give_up_at(settings.retry_timeout);
@@ -169,7 +171,7 @@ async fn first_reading(store: &dyn Store, settings: &Settings, postgres: &Postgr
             Err(StoreError::Unreachable(why)) => {
                 if told.as_ref() != Some(&why) {
                     tracing::warn!("Can not get cluster from dcs: {why}");
-                    tracing::info!("waiting on etcd");
+                    tracing::info!("waiting on {}", checked.store.name());
                 }
                 told = Some(why);
             }

@@ -73,7 +73,7 @@ pub fn check_for_ctl(local: &Local, dcs_url: Option<&str>) -> Result<CtlChecked,
 fn unacceptable(local: &Local, document: &Document) -> Vec<Complaint> {
     let ours = |path: &str| {
         ["scope", "namespace", "ctl", "restapi.authentication", "restapi.cafile"].contains(&path)
-            || ["ctl.", "restapi.authentication.", "etcd3"].iter().any(|section| path.starts_with(section))
+            || ["ctl.", "restapi.authentication.", "etcd3", "raft"].iter().any(|section| path.starts_with(section))
     };
     let rows = rows::all().filter(|row| row.is_local() && row.is_literal() && ours(row.path));
     rows.filter_map(|row| {

@@ -10,6 +10,7 @@ mod etcd3;
 mod log;
 mod me;
 mod postgres;
+mod raft;
 mod required;
 mod restapi;
 mod settings;
@@ -27,6 +28,7 @@ use crate::complaint::Complaint;
 use crate::effective;
 use crate::local::Local;
 use crate::path::at;
+use crate::rows;
 use crate::timing;
 
 pub use ctl::{CtlChecked, check_for_ctl, store_of_url};
@@ -69,8 +71,10 @@ pub fn check(local: &Local, dynamic: Option<&Document>) -> Result<Checked, Vec<C
     let postgres = postgres::postgres(&effective, &settings, local.environment(), &mut adjustments);
     let me = me::me(&effective, &restapi, &postgres);
     adjustments.extend(me::contradictions(&me));
+    let store = store::store(&effective);
+    adjustments.extend(store::doubts(&store, &effective));
     Ok(Checked {
-        store: store::store(&effective),
+        store,
         store_scope: store::scope(&effective, &timing),
         ctl: ctl::ctl(&effective),
         log: log::log(&effective, &mut adjustments),
@@ -100,10 +104,11 @@ fn understood(
     adjustments: &mut Vec<String>,
 ) -> (timing::Timing, Document) {
     let mut trouble = Vec::new();
-    let (timing, corrected) = timing::timing(dynamic).unwrap_or_else(|complaints| {
-        trouble.extend(complaints);
-        (timing::DEFAULT, Vec::new())
-    });
+    let (timing, corrected) =
+        timing::timing(dynamic, rows::chosen_store(local.document())).unwrap_or_else(|complaints| {
+            trouble.extend(complaints);
+            (timing::DEFAULT, Vec::new())
+        });
     adjustments.extend(corrected);
     let readable = effective::readable(dynamic, adjustments).unwrap_or_else(|complaints| {
         trouble.extend(complaints);

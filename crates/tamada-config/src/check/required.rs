@@ -6,9 +6,9 @@ use crate::accept::acceptable;
 use crate::complaint::Complaint;
 use crate::local::Local;
 use crate::path::{at, section, text};
-use crate::rows::{self, STORES, SUPPORTED_STORE};
+use crate::rows::{self, SUPPORTED_STORES, chosen_store};
 
-use super::etcd3::endpoints;
+use super::{etcd3, raft};
 
 /// The name that stands in `synchronous_standby_names` for "nobody yet".
 pub const RESERVED_NAME: &str = "__patroni_strict_sync_replica_placeholder__";
@@ -89,21 +89,20 @@ fn name_is_reserved(local: &Local, effective: &Document) -> Option<Complaint> {
 
 /// Which store is meant, whether we have it, and whether it says where it is.
 pub fn store_problems(local: &Local, effective: &Document) -> Vec<Complaint> {
-    match STORES.iter().find(|store| effective.contains_key(**store)) {
-        None => vec![Complaint {
-            path: SUPPORTED_STORE.to_owned(),
-            place: local.place(""),
-            problem: format!(
-                "is missing: say how to reach the configuration store, for example `{SUPPORTED_STORE}: {{hosts: 'a:2379,b:2379,c:2379'}}`"
-            ),
-        }],
-        Some(store) if *store != SUPPORTED_STORE => {
-            vec![complaint(
-                local,
-                store,
-                format!("is not supported yet: the store that this version can use is {SUPPORTED_STORE}"),
-            )]
+    let problems = match chosen_store(effective) {
+        None => return vec![no_store(local)],
+        Some("etcd3") => etcd3::endpoints(effective).err().map(|problem| ("etcd3", problem)).into_iter().collect(),
+        Some("raft") => raft::problems(effective),
+        Some(store) => {
+            let built = SUPPORTED_STORES.join(" and ");
+            vec![(store, format!("is not supported yet: the stores that this version can use are {built}"))]
         }
-        Some(store) => endpoints(effective).err().map(|problem| complaint(local, store, problem)).into_iter().collect(),
-    }
+    };
+    problems.into_iter().map(|(path, problem)| complaint(local, path, problem)).collect()
+}
+
+fn no_store(local: &Local) -> Complaint {
+    let problem = "no configuration store: give a section `raft` for the embedded one, with self_addr, partner_addrs \
+                   and data_dir, or say where another is, for example `etcd3: {hosts: 'a:2379,b:2379,c:2379'}`";
+    Complaint { path: String::new(), place: local.place(""), problem: problem.to_owned() }
 }

@@ -3,12 +3,25 @@
 use tamada_model::{Document, MemberName, StoreConfig, StoreScope};
 
 use crate::path::text;
+use crate::rows::chosen_store;
 use crate::timing::Timing;
 
-use super::etcd3::etcd3;
+use super::{etcd3, raft};
 
+/// The first section that is present; `required` has refused those that are not built.
 pub fn store(effective: &Document) -> StoreConfig {
-    StoreConfig::Etcd3(etcd3(effective))
+    match chosen_store(effective) {
+        Some("raft") => StoreConfig::Raft(raft::raft(effective)),
+        Some(_) | None => StoreConfig::Etcd3(etcd3::etcd3(effective)),
+    }
+}
+
+/// What works, but is hardly meant.
+pub fn doubts(store: &StoreConfig, effective: &Document) -> Vec<String> {
+    match store {
+        StoreConfig::Etcd3(_) => Vec::new(),
+        StoreConfig::Raft(raft) => raft::doubts(raft, effective),
+    }
 }
 
 pub fn scope(effective: &Document, timing: &Timing) -> StoreScope {

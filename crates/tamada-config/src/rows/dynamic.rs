@@ -3,20 +3,19 @@
 //! Paths are those of the document in the store. Files hold them below `bootstrap.dcs`.
 
 use super::{Kind, Range, Row, dynamic};
-use crate::timing::{LEAST_LOOP_WAIT, LEAST_RETRY_TIMEOUT, LEAST_TTL};
+use crate::timing::Beat;
 
 const fn at_least(least: i64) -> Kind {
     Kind::Integer(Range::from(least))
 }
 
 pub(super) const ROWS: &[Row] = &[
-    dynamic("ttl", Kind::Seconds { least: LEAST_TTL }, "Seconds that the leader's lock lives without being renewed.")
+    dynamic("ttl", Kind::Seconds(Beat::Ttl), "Seconds that the leader's lock lives without being renewed.")
         .default("30"),
-    dynamic("loop_wait", Kind::Seconds { least: LEAST_LOOP_WAIT }, "Seconds between looks when nothing happens.")
-        .default("10"),
+    dynamic("loop_wait", Kind::Seconds(Beat::LoopWait), "Seconds between looks when nothing happens.").default("10"),
     dynamic(
         "retry_timeout",
-        Kind::Seconds { least: LEAST_RETRY_TIMEOUT },
+        Kind::Seconds(Beat::RetryTimeout),
         "Seconds that the store or PostgreSQL may fail before we act on it; loop_wait + 2*retry_timeout <= ttl.",
     )
     .default("10"),

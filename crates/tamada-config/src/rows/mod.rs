@@ -11,6 +11,10 @@ mod store;
 
 use std::fmt;
 
+use tamada_model::Document;
+
+use crate::timing::Beat;
+
 /// One parameter.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
@@ -56,10 +60,8 @@ pub enum Kind {
         least: f64,
         above: bool,
     },
-    /// Seconds, with fractions, not below this.
-    Seconds {
-        least: f64,
-    },
+    /// Seconds, with fractions, not below what the store in use can keep.
+    Seconds(Beat),
     Choice(&'static [&'static str], Case),
     /// A list of texts.
     Texts,
@@ -80,8 +82,10 @@ pub enum Kind {
     },
     /// `host:port` that we connect to.
     Peer,
-    /// Several of them: a list, or text with commas.
-    Peers,
+    /// Several of them: a list, or text with commas. Without a port of its own each has this one; `None`: each needs one.
+    Peers {
+        port: Option<u16>,
+    },
     DataDir,
     BinDir,
     Binary,
@@ -292,5 +296,10 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
 /// (configuration.md 3.3).
 pub const STORES: [&str; 7] = ["consul", "etcd", "etcd3", "exhibitor", "kubernetes", "raft", "zookeeper"];
 
-/// The one that is built.
-pub const SUPPORTED_STORE: &str = "etcd3";
+/// The store that a configuration chooses.
+pub fn chosen_store(document: &Document) -> Option<&'static str> {
+    STORES.into_iter().find(|store| document.contains_key(*store))
+}
+
+/// Those that are built.
+pub const SUPPORTED_STORES: [&str; 2] = ["etcd3", "raft"];

@@ -9,7 +9,7 @@ pub(super) const ROWS: &[Row] = &[
         .restart(),
     local("etcd3", Kind::Section, "etcd 3.4 or later.").one_of("store").restart(),
     local("etcd3.host", Kind::Peer, "One etcd server.").one_of("etcd").restart().swept("PATRONI_ETCD3_HOST"),
-    local("etcd3.hosts", Kind::Peers, "Several etcd servers: a list, or text with commas.")
+    local("etcd3.hosts", Kind::Peers { port: Some(2379) }, "Several etcd servers: a list, or text with commas.")
         .one_of("etcd")
         .restart()
         .swept("PATRONI_ETCD3_HOSTS"),
@@ -51,51 +51,68 @@ pub(super) const ROWS: &[Row] = &[
         .swept("PATRONI_ETCD3_KEY"),
     local("exhibitor", Kind::Section, "Exhibitor. Not built yet.").one_of("store").restart(),
     local("kubernetes", Kind::Section, "Kubernetes objects. Not built yet.").one_of("store").restart(),
-    local("raft", Kind::Section, "The embedded store. Not built yet.").one_of("store").restart(),
-    local("raft.self_addr", Kind::Text, "Address of this voter; without it this member does not vote.")
-        .restart()
-        .env("PATRONI_RAFT_SELF_ADDR"),
-    local("raft.bind_addr", Kind::Text, "Address to listen on, if it differs.").restart().env("PATRONI_RAFT_BIND_ADDR"),
-    local("raft.partner_addrs", Kind::Texts, "Addresses of the other voters.")
-        .restart()
-        .env("PATRONI_RAFT_PARTNER_ADDRS"),
-    local("raft.data_dir", Kind::Text, "Directory of journal and snapshots.").restart().env("PATRONI_RAFT_DATA_DIR"),
-    local("raft.password", Kind::Secret, "Password that encrypts the traffic.").restart().env("PATRONI_RAFT_PASSWORD"),
-    local("raft.append_entries_period", Kind::Real { least: 0.0, above: true }, "Seconds between heartbeats.")
-        .restart()
-        .default("0.1")
-        .env("PATRONI_RAFT_APPEND_ENTRIES_PERIOD"),
-    local("raft.min_timeout", Kind::Real { least: 0.0, above: true }, "Shortest wait before an election, in seconds.")
-        .restart()
-        .default("0.4")
-        .env("PATRONI_RAFT_MIN_TIMEOUT"),
-    local("raft.max_timeout", Kind::Real { least: 0.0, above: true }, "Longest wait before an election, in seconds.")
-        .restart()
-        .default("1.4")
-        .env("PATRONI_RAFT_MAX_TIMEOUT"),
+    local("raft", Kind::Section, "The embedded store: agents that vote, and need no store besides.")
+        .one_of("store")
+        .restart(),
     local(
-        "raft.connection_timeout",
-        Kind::Real { least: 0.0, above: true },
-        "Seconds until a silent partner is dropped.",
+        "raft.self_addr",
+        Kind::ConnectAddress { port: None },
+        "Where the other voters reach ours; without it this member has no voter and asks the others'.",
+    )
+    .required()
+    .restart()
+    .env("PATRONI_RAFT_SELF_ADDR"),
+    local("raft.bind_addr", Kind::Listen { many: false }, "Where our voter listens, if that differs.")
+        .restart()
+        .default("self_addr")
+        .env("PATRONI_RAFT_BIND_ADDR"),
+    local(
+        "raft.partner_addrs",
+        Kind::Peers { port: None },
+        "The other voters: a list, or text with commas. An odd number, with ours, is best.",
+    )
+    .required()
+    .restart()
+    .env("PATRONI_RAFT_PARTNER_ADDRS"),
+    local("raft.data_dir", Kind::Text, "Where our voter keeps the store. Not inside PostgreSQL's data directory.")
+        .restart()
+        .default(".")
+        .env("PATRONI_RAFT_DATA_DIR"),
+    local("raft.password", Kind::Secret, "Who does not know it is refused; the same for all voters and tools.")
+        .restart()
+        .env("PATRONI_RAFT_PASSWORD"),
+    local("raft.cacert", Kind::Text, "Certificate authorities of the voters; encrypts what they say to each other.")
+        .restart()
+        .swept("PATRONI_RAFT_CACERT"),
+    local("raft.cert", Kind::Text, "Our certificate, for the other voters and for clients of `etcd_addr`.")
+        .restart()
+        .swept("PATRONI_RAFT_CERT"),
+    local("raft.key", Kind::Text, "Key of the certificate, unless it is in the same file.")
+        .restart()
+        .swept("PATRONI_RAFT_KEY"),
+    local(
+        "raft.etcd_addr",
+        Kind::Listen { many: false },
+        "Where the store answers etcd's protocol (v3), for `etcdctl`, `vip-manager` and the like; unset: nowhere.",
     )
     .restart()
-    .default("3.5")
-    .env("PATRONI_RAFT_CONNECTION_TIMEOUT"),
-    local(
-        "raft.connection_retry_time",
-        Kind::Real { least: 0.0, above: false },
-        "Seconds between attempts to connect.",
-    )
-    .restart()
-    .default("5.0")
-    .env("PATRONI_RAFT_CONNECTION_RETRY_TIME"),
-    local(
-        "raft.leader_fallback_timeout",
-        Kind::Real { least: 0.0, above: true },
-        "Seconds without a majority after which a leader of the store gives up.",
-    )
-    .restart()
-    .default("30.0")
-    .env("PATRONI_RAFT_LEADER_FALLBACK_TIMEOUT"),
+    .env("PATRONI_RAFT_ETCD_ADDR"),
+    ignored("raft.append_entries_period", "PATRONI_RAFT_APPEND_ENTRIES_PERIOD"),
+    ignored("raft.min_timeout", "PATRONI_RAFT_MIN_TIMEOUT"),
+    ignored("raft.max_timeout", "PATRONI_RAFT_MAX_TIMEOUT"),
+    ignored("raft.connection_timeout", "PATRONI_RAFT_CONNECTION_TIMEOUT"),
+    Row {
+        kind: Kind::Real { least: 0.0, above: false },
+        ..ignored("raft.connection_retry_time", "PATRONI_RAFT_CONNECTION_RETRY_TIME")
+    },
+    ignored("raft.leader_fallback_timeout", "PATRONI_RAFT_LEADER_FALLBACK_TIMEOUT"),
     local("zookeeper", Kind::Section, "ZooKeeper. Not built yet.").one_of("store").restart(),
 ];
+
+/// A setting of the original's store that ours has no use for.
+const fn ignored(path: &'static str, variable: &'static str) -> Row {
+    let seconds = Kind::Real { least: 0.0, above: true };
+    local(path, seconds, "Accepted and ignored: it paced the original's store, and ours paces itself.")
+        .restart()
+        .env(variable)
+}

@@ -60,7 +60,7 @@ fn the_benchs_configuration_is_taken_without_complaint() {
     assert_eq!(checked.me.api_url, "http://127.0.0.1:18001/patroni");
     assert!(checked.me.may_bootstrap);
     assert_eq!(checked.store_scope.base, "/service/bench");
-    let StoreConfig::Etcd3(etcd) = &checked.store;
+    let StoreConfig::Etcd3(etcd) = &checked.store else { panic!("{:?}", checked.store) };
     assert_eq!(etcd.endpoints.hosts, [("127.0.0.1".to_owned(), 23790)]);
     let parameters = &checked.postgres.parameters;
     assert_eq!(parameters["wal_keep_size"], "64MB");

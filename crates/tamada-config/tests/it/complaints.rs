@@ -18,7 +18,8 @@ fn everything_missing_is_told_at_once() {
              `username`, and `password` if it has one",
             "patroni.yml: postgresql.pgpass: is missing: HOME is not set, so give the path of the password file that we \
              may write",
-            "patroni.yml: etcd3: is missing: say how to reach the configuration store, for example \
+            "patroni.yml: no configuration store: give a section `raft` for the embedded one, with self_addr, \
+             partner_addrs and data_dir, or say where another is, for example \
              `etcd3: {hosts: 'a:2379,b:2379,c:2379'}`",
         ]
     );
@@ -77,11 +78,13 @@ fn the_placeholder_is_nobodys_name() {
 
 #[test]
 fn stores_that_are_not_built_are_named_with_the_one_that_is() {
-    for store in ["consul", "etcd", "exhibitor", "kubernetes", "raft", "zookeeper"] {
+    for store in ["consul", "etcd", "exhibitor", "kubernetes", "zookeeper"] {
         let text = with("").replace("etcd3: {hosts: 'e1:2379,e2:2379'}", &format!("{store}: {{host: h}}"));
         assert_eq!(
             complaints(&text, None),
-            [format!("patroni.yml:3: {store}: is not supported yet: the store that this version can use is etcd3")]
+            [format!(
+                "patroni.yml:3: {store}: is not supported yet: the stores that this version can use are etcd3 and raft"
+            )]
         );
     }
 }

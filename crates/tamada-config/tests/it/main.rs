@@ -6,6 +6,7 @@ mod environment;
 mod files;
 mod generated;
 mod merging;
+mod raft;
 mod scene;
 mod sections;
 mod settings;

@@ -7,8 +7,10 @@ use crate::scene::{Scene, checked, complaints, with};
 
 fn etcd(section: &str) -> Etcd3Config {
     let text = with("").replace("{hosts: 'e1:2379,e2:2379'}", section);
-    let StoreConfig::Etcd3(etcd) = checked(&text).store;
-    etcd
+    match checked(&text).store {
+        StoreConfig::Etcd3(etcd) => etcd,
+        other @ StoreConfig::Raft(_) => panic!("{other:?}"),
+    }
 }
 
 fn hosts(section: &str) -> Vec<String> {
@@ -97,7 +99,7 @@ fn the_tool_needs_only_the_store() {
 fn the_tools_url_replaces_the_store() {
     let local = Scene::new().load("etcd: {host: old}\nnamespace: n\nscope: s\n");
     let checked = check_for_ctl(&local, Some("etcd3://h:1/other")).expect("supported");
-    let StoreConfig::Etcd3(etcd) = &checked.store;
+    let StoreConfig::Etcd3(etcd) = &checked.store else { panic!("{:?}", checked.store) };
     assert_eq!(etcd.endpoints.hosts, [("h".to_owned(), 1)]);
     assert_eq!(checked.namespace, "/other");
     assert_eq!(checked.store_scope("s").base, "/other/s");
@@ -109,12 +111,14 @@ fn the_tools_url_replaces_the_store() {
             .collect::<Vec<_>>()
     };
     assert_eq!(told("ftp://x"), ["Unknown dcs scheme: ftp"]);
-    assert!(told("x")[0].ends_with("etcd: is not supported yet: the store that this version can use is etcd3"));
+    assert!(
+        told("x")[0].ends_with("etcd: is not supported yet: the stores that this version can use are etcd3 and raft")
+    );
 }
 
 #[test]
 fn the_tool_says_when_there_is_no_store() {
     let local = tamada_config::load(None, crate::scene::variables(&[])).expect("nothing");
     let told = check_for_ctl(&local, None).expect_err("no store");
-    assert!(told[0].to_string().starts_with("etcd3: is missing"), "{}", told[0]);
+    assert!(told[0].to_string().starts_with("no configuration store"), "{}", told[0]);
 }

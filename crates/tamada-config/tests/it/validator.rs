@@ -134,7 +134,55 @@ fn each_kind_of_problem_has_its_text() {
 fn stores_that_are_not_built_are_told() {
     let scene = Scene::new();
     let text = good(&scene).replace("etcd3: {url: 'http://h:1'}", "consul: {host: h}");
-    assert_eq!(problems(&scene, &text), ["consul  is not supported yet, use etcd3"]);
+    assert_eq!(problems(&scene, &text), ["consul  is not supported yet, use etcd3 or raft"]);
+}
+
+#[test]
+fn voters_must_be_told_and_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    let there = listener.local_addr().expect("bound").port();
+    let scene = Scene::new();
+    let told = |section: String| {
+        problems(&scene, &good(&scene).replace("etcd3: {url: 'http://h:1'}", &format!("raft: {section}")))
+    };
+    let partner = format!("partner_addrs: ['127.0.0.1:{there}']");
+    assert_eq!(
+        told(format!("{{self_addr: '10.0.0.1:2222', bind_addr: '127.0.0.1:1', {partner}}}")),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        told("{bind_addr: 5, password: 5}".to_owned()),
+        [
+            "raft.self_addr  is not defined.",
+            "raft.bind_addr 5 is not a string",
+            "raft.partner_addrs  is not defined.",
+            "raft.password … is not a string",
+        ]
+    );
+    assert_eq!(
+        told(format!("{{self_addr: 'localhost:2222', {partner}, etcd_addr: '127.0.0.1:{there}', min_timeout: 0}}")),
+        [
+            "raft.self_addr localhost:2222 didn't pass validation: must not contain \
+             \"127.0.0.1\", \"0.0.0.0\", \"*\", \"::1\", \"localhost\""
+                .to_owned(),
+            format!("raft.etcd_addr 127.0.0.1:{there} didn't pass validation: Port {there} is already in use."),
+            "raft.min_timeout 0 didn't pass validation: Wrong value".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn the_embedded_store_keeps_a_shorter_ttl() {
+    let scene = Scene::new();
+    let brief = "bootstrap: {dcs: {ttl: 0.5, loop_wait: 0.1, retry_timeout: 0.2}}\n";
+    let embedded =
+        good(&scene).replace("etcd3: {url: 'http://h:1'}", "raft: {self_addr: '10.0.0.1:2222', partner_addrs: ''}");
+    let about_timing = |text: String| {
+        let problems = problems(&scene, &(text + brief));
+        problems.into_iter().filter(|problem| problem.starts_with("bootstrap")).collect::<Vec<_>>()
+    };
+    assert_eq!(about_timing(embedded), Vec::<String>::new());
+    assert_eq!(about_timing(good(&scene)).len(), 2, "ttl and retry_timeout");
 }
 
 #[test]
