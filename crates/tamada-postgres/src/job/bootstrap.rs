@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tamada_model::document::{boolean, scalar_text, truthy};
 use tamada_model::{Document, PostgresConfig, Role, Secret, State};
+use tokio::sync::oneshot;
 
 use super::remove::immediately;
 use super::start::Start;
@@ -198,15 +199,22 @@ impl Postgres {
 
     /// Keeps the inner note alive while `run` writes.
     async fn marked_inside<T>(&self, run: impl Future<Output = T>) -> T {
-        tokio::select! {
-            done = run => done,
-            never = self.keep_marking() => match never {},
-        }
+        let (at_work, ended) = oneshot::channel();
+        let run = async {
+            let done = run.await;
+            drop(at_work);
+            done
+        };
+        tokio::join!(run, self.keep_marking(ended)).0
     }
 
-    async fn keep_marking(&self) -> Infallible {
+    /// Ends with no note on its way: one that was written after the copy had been found complete would stay for ever.
+    async fn keep_marking(&self, mut ended: oneshot::Receiver<Infallible>) {
         loop {
-            tokio::time::sleep(MARK_EVERY).await;
+            tokio::select! {
+                _ = &mut ended => return,
+                () = tokio::time::sleep(MARK_EVERY) => {}
+            }
             let data_dir = self.data_dir();
             // A disk that hangs holds up the program as well.
             let _ = self.0.disk.work(MARK_WITHIN, move || crate::markers::mark_inside(&data_dir)).await;
