@@ -11,15 +11,15 @@ use crate::node::{LIMIT, Node, fast_stop};
 async fn a_standby_takes_over_on_a_new_timeline() {
     let primary = Node::primary("a").await;
     let standby = Node::standby_of(&primary, "b").await;
+    // Between two attempts to stream, recovery may sleep this long; nobody has that much time.
+    standby.sql("ALTER SYSTEM SET wal_retrieve_retry_interval = '5min'").await;
+    standby.sql("SELECT pg_reload_conf()").await;
     primary.run(Job::Stop(fast_stop())).await;
-    let begin = Instant::now();
     assert_eq!(standby.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
-    let took = begin.elapsed();
     let facts = standby.look().await;
     assert_eq!(facts.role, Role::Primary);
     let Standing::Primary { timeline, .. } = facts.answers.live().unwrap().standing else { panic!("{facts:#?}") };
     assert_eq!(timeline, Timeline::FIRST.next());
-    assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(standby.postgres.checkpoint_after_promote().await.unwrap());
     let history = standby.postgres.history_file(timeline).await.unwrap();
     assert_eq!((history.lines.len(), history.lines[0].0), (1, 1));
@@ -106,6 +106,6 @@ async fn a_newer_event_ends_the_older_ones_program() {
     node.postgres.fire(tamada_postgres::Callback::OnStop, Role::Primary);
     node.until("the second has spoken", |_| read("log") == "on_stop\n").await;
     let sleeper = read("slow");
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", sleeper.trim())).unwrap_or_default();
-    assert!(stat.is_empty() || stat.contains(") Z"), "what the first had started is gone too: {stat}");
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", sleeper.trim())).unwrap_or_default();
+    node.until("what the first had started is gone too", |_| stat().is_empty() || stat().contains(") Z")).await;
 }

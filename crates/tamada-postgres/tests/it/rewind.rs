@@ -1,5 +1,7 @@
 //! A former primary that went its own way.
 
+use std::time::Instant;
+
 use tamada_model::*;
 
 use crate::node::{LIMIT, Node, fast_stop};
@@ -17,10 +19,14 @@ async fn diverged() -> (Node, Node) {
     (a, b)
 }
 
+/// Asked again where a busy machine left it undecided, as an agent does.
 async fn compared(node: &Node, leader: &Node) -> Comparison {
-    match node.postgres.divergence(&leader.upstream()).await {
-        Divergence::Compared(numbers) => *numbers,
-        Divergence::Undecided { because } => panic!("{because}"),
+    let begin = Instant::now();
+    loop {
+        match node.postgres.divergence(&leader.upstream()).await {
+            Divergence::Compared(numbers) => return *numbers,
+            Divergence::Undecided { because } => assert!(begin.elapsed() < LIMIT, "{because}"),
+        }
     }
 }
 
