@@ -185,4 +185,10 @@ fn record(id: LeaseId, lease: &Lease) -> LeaseRecord<'_> {
 }
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod chance;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

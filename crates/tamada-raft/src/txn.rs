@@ -31,8 +31,8 @@ pub struct Txn {
     pub otherwise: Vec<Op>,
 }
 
-/// Holds if it holds for every key of the range that exists. A single key that does not exist has version, created,
-/// modified and lease 0; a comparison with its value does not hold.
+/// Holds if it holds for every key of the range that exists. If none exists, it is made with version, created, modified
+/// and lease 0; a comparison with a value does not hold then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compare {
     pub keys: Keys,
