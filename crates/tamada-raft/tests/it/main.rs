@@ -1,0 +1,3 @@
+//! The store from outside: nodes that talk over real sockets.
+
+mod link;
