@@ -10,7 +10,6 @@ pub mod names;
 pub mod port;
 mod text;
 pub mod tls;
-pub mod trust;
 
 use std::sync::Arc;
 
