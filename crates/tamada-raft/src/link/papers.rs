@@ -41,7 +41,7 @@ impl Papers {
     pub async fn check_for_listening(&self) -> Result<(), String> {
         match self.read().await?.listening {
             Some(_) => Ok(()),
-            None => Err("TLS is configured for the store, but no certificate to show: set raft.certfile".to_owned()),
+            None => Err("TLS is configured for the store, but no certificate to show: set raft.cert".to_owned()),
         }
     }
 
