@@ -1,15 +1,18 @@
 //! One port to the configuration store, and the stores behind it. Knows keys and leases; knows nothing about
 //! PostgreSQL, nor about who should lead.
 
+mod bell;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod dns;
 pub mod etcd;
 pub mod names;
+mod ours;
 pub mod port;
 mod text;
 pub mod tls;
+pub mod tree;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Keys, and the transactions over them.
+//! Transactions over keys.
 
 use tamada_etcd::messages::{
     Compare, CompareTarget, DeleteRangeRequest, Expected, KeyValue, Operation, Outcome, PutRequest, RangeRequest,
@@ -7,37 +7,6 @@ use tamada_etcd::messages::{
 use tamada_model::Stamp;
 
 use super::lease::LeaseId;
-
-/// The cluster's part of the tree.
-#[derive(Clone, Debug)]
-pub struct Keys {
-    /// With trailing slash, so that `zabbix` does not include `zabbix2`.
-    prefix: String,
-}
-
-impl Keys {
-    pub fn new(base: &str) -> Self {
-        Self { prefix: format!("{}/", base.trim_end_matches('/')) }
-    }
-
-    pub fn key(&self, relative: &str) -> Vec<u8> {
-        format!("{}{relative}", self.prefix).into_bytes()
-    }
-
-    pub fn relative<'a>(&self, key: &'a [u8]) -> Option<&'a str> {
-        std::str::from_utf8(key.strip_prefix(self.prefix.as_bytes())?).ok()
-    }
-
-    /// All keys: from the prefix up to its successor, `…/` to `…0`.
-    pub fn whole_range(&self) -> (Vec<u8>, Vec<u8>) {
-        let start = self.prefix.clone().into_bytes();
-        let mut end = start.clone();
-        if let Some(last) = end.last_mut() {
-            *last += 1;
-        }
-        (start, end)
-    }
-}
 
 pub fn range(key: Vec<u8>) -> RangeRequest {
     RangeRequest { key, ..RangeRequest::default() }
@@ -123,17 +92,4 @@ pub fn stamp(revision: i64) -> Stamp {
 /// The revision of a stamp that this store gave; one of another store never matches.
 pub fn revision(stamp: &Stamp) -> i64 {
     stamp.as_str().parse().unwrap_or(-1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_range_of_a_cluster_ends_before_its_namesakes() {
-        let keys = Keys::new("/service/zabbix");
-        assert_eq!(keys.whole_range(), (b"/service/zabbix/".to_vec(), b"/service/zabbix0".to_vec()));
-        assert_eq!(keys.relative(b"/service/zabbix/members/a"), Some("members/a"));
-        assert_eq!(keys.relative(b"/service/zabbix2/leader"), None);
-    }
 }

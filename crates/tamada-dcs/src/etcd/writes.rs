@@ -3,30 +3,119 @@
 use tamada_etcd::messages::{
     Call, Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse, ResponseHeader, TxnRequest,
 };
-use tamada_model::{Cluster, MemberName, Stamp};
-use tamada_wire::keys::{self, Entry, member_key};
+use tamada_model::{Cluster, Stamp};
+use tamada_wire::keys::{Entry, parse_cluster};
 use tracing::error;
 
 use super::client::{Heard, Trouble};
 use super::lease::{Assurance, LeaseId};
 use super::ops::{Taken, delete, has_value, is_absent, is_at, look, put, revision, stamp, taken, txn};
 use super::sort::{is_lease_lost, words};
-use super::store::{Inner, Published};
+use super::store::Etcd;
 use crate::clock::Deadline;
+use crate::ours::Published;
+use crate::tree::Keyed;
 use crate::{Freshness, StoreError, Written};
 
-impl Inner {
+impl Keyed for Etcd {
     /// The whole tree in one range.
-    pub async fn read(&self, freshness: Freshness, deadline: Deadline) -> Result<Cluster, StoreError> {
+    async fn read(&self, freshness: Freshness, deadline: Deadline) -> Result<Cluster, StoreError> {
         let answer = match freshness {
             Freshness::Linearizable => self.read_ordered(deadline).await,
             Freshness::Monotonic => self.read_monotonic(deadline).await,
         };
         let kvs = answer.map_err(Trouble::into_error)?.kvs;
-        self.compare_known(&kvs);
-        Ok(keys::parse_cluster(kvs.iter().filter_map(|kv| self.entry(kv))))
+        let entries: Vec<_> = kvs.iter().filter_map(|kv| self.entry(kv)).collect();
+        self.ours.compare(&entries);
+        Ok(parse_cluster(entries))
     }
 
+    /// Our own key, under our lease; skipped when the store has exactly this.
+    async fn touch(&self, value: String, deadline: Deadline) -> Written {
+        // A third of the ttl is often enough for a member key, and a leader renews that often anyway. More keep-alives
+        // would only lengthen an outage: the lock of a lost host runs a whole ttl from the last of them. Just under the
+        // third, so that a pass that comes a moment early does not leave the lease for two rounds.
+        let assurance = Assurance::Within(self.client.times().ttl * 4 / 15);
+        let lease = match self.lease.ensure(&self.client, assurance, deadline).await {
+            Ok(lease) => lease,
+            Err(trouble) => return Written::Failed(trouble.into_error()),
+        };
+        if let Some(stamp) = self.ours.published(lease.0, &value) {
+            return Written::Done(stamp);
+        }
+        let key = self.ours.member_key();
+        let request = |lease: LeaseId| PutRequest {
+            key: key.clone(),
+            value: value.clone().into_bytes(),
+            lease: lease.0,
+            ..PutRequest::default()
+        };
+        match self.under_lease(assurance, deadline, request).await {
+            Ok((lease, heard)) => {
+                let stamp = stamp(revision_of(heard.answer.header.as_ref()));
+                self.ours.publish(Some(Published { lease: lease.0, value, stamp: stamp.clone() }));
+                Written::Done(stamp)
+            }
+            Err(trouble) => {
+                self.ours.publish(None);
+                written(trouble)
+            }
+        }
+    }
+
+    async fn delete_member(&self, deadline: Deadline) -> Written {
+        self.ours.publish(None);
+        self.delete_key(self.ours.member_key(), deadline).await
+    }
+
+    /// Create-only. When an earlier try may have got through and the key has the value we wanted, it is not known
+    /// whose it is: two members write the same.
+    async fn create(&self, relative: &'static str, value: String, deadline: Deadline) -> Written {
+        let key = self.ours.keys.key(relative);
+        let request = txn([is_absent(key.clone())], [put(key.clone(), value.clone())], [look(key)]);
+        match self.client.call(request, deadline).await {
+            Ok(heard) => match taken(&heard.answer) {
+                Taken::Put => done(heard.answer.header.as_ref()),
+                Taken::Found(kv) if heard.maybe_before && kv.value == value.as_bytes() => {
+                    Written::Unclear(format!("`{relative}` exists now, and may have been created by us"))
+                }
+                Taken::Found(_) | Taken::FoundNothing | Taken::Deleted => Written::Beaten,
+            },
+            Err(trouble) => written(trouble),
+        }
+    }
+
+    /// Over the value read under `judged`, or unconditionally.
+    async fn put(&self, relative: &'static str, value: String, judged: Option<Stamp>, deadline: Deadline) -> Written {
+        let key = self.ours.keys.key(relative);
+        let Some(judged) = judged else {
+            let request = PutRequest { key, value: value.into_bytes(), ..PutRequest::default() };
+            return match self.client.call(request, deadline).await {
+                Ok(heard) => done(heard.answer.header.as_ref()),
+                Err(trouble) => written(trouble),
+            };
+        };
+        let compare = is_at(key.clone(), revision(&judged));
+        self.compared(txn([compare], [put(key.clone(), value.clone())], [look(key)]), Some(&value), deadline).await
+    }
+
+    async fn delete(&self, relative: &'static str, judged: Option<Stamp>, deadline: Deadline) -> Written {
+        let key = self.ours.keys.key(relative);
+        let Some(judged) = judged else {
+            return self.delete_key(key, deadline).await;
+        };
+        let compare = is_at(key.clone(), revision(&judged));
+        self.compared(txn([compare], [delete(key.clone())], [look(key)]), None, deadline).await
+    }
+
+    async fn delete_all(&self, deadline: Deadline) -> Written {
+        self.ours.publish(None);
+        let (key, range_end) = self.ours.keys.whole_range();
+        self.delete_range(DeleteRangeRequest { key, range_end, ..DeleteRangeRequest::default() }, deadline).await
+    }
+}
+
+impl Etcd {
     async fn read_ordered(&self, deadline: Deadline) -> Result<RangeResponse, Trouble> {
         Ok(self.client.call(self.whole_tree(), deadline).await?.answer)
     }
@@ -44,66 +133,13 @@ impl Inner {
     }
 
     fn whole_tree(&self) -> RangeRequest {
-        let (key, range_end) = self.keys.whole_range();
+        let (key, range_end) = self.ours.keys.whole_range();
         RangeRequest { key, range_end, ..RangeRequest::default() }
     }
 
     fn entry<'a>(&self, kv: &'a KeyValue) -> Option<Entry<'a>> {
         let session = (kv.lease != 0).then(|| kv.lease.to_string());
-        Some(Entry { key: self.keys.relative(&kv.key)?, value: &kv.value, stamp: stamp(kv.mod_revision), session })
-    }
-
-    /// Somebody may have deleted or overwritten what we wrote.
-    fn compare_known(&self, kvs: &[KeyValue]) {
-        let find = |key: Vec<u8>| kvs.iter().find(|kv| kv.key == key);
-        let has =
-            |relative, value: &String| find(self.keys.key(relative)).is_some_and(|kv| kv.value == value.as_bytes());
-        let member = find(self.member_key());
-        let mut known = self.known();
-        known.member.take_if(|published| {
-            !member.is_some_and(|kv| kv.lease == published.lease.0 && kv.value == published.value.as_bytes())
-        });
-        known.status.take_if(|value| !has(keys::STATUS, value));
-        known.failsafe.take_if(|value| !has(keys::FAILSAFE, value));
-    }
-
-    /// Our own key, under our lease; skipped when the store has exactly this.
-    pub async fn touch(&self, value: String, deadline: Deadline) -> Written {
-        // A third of the ttl is often enough for a member key, and a leader renews that often anyway. More keep-alives
-        // would only lengthen an outage: the lock of a lost host runs a whole ttl from the last of them. Just under the
-        // third, so that a pass that comes a moment early does not leave the lease for two rounds.
-        let assurance = Assurance::Within(self.client.times().ttl * 4 / 15);
-        let lease = match self.lease.ensure(&self.client, assurance, deadline).await {
-            Ok(lease) => lease,
-            Err(trouble) => return Written::Failed(trouble.into_error()),
-        };
-        let published = self.known().member.clone();
-        if let Some(same) = published.filter(|published| published.lease == lease && published.value == value) {
-            return Written::Done(same.stamp);
-        }
-        let key = self.member_key();
-        let request = |lease: LeaseId| PutRequest {
-            key: key.clone(),
-            value: value.clone().into_bytes(),
-            lease: lease.0,
-            ..PutRequest::default()
-        };
-        match self.under_lease(assurance, deadline, request).await {
-            Ok((lease, heard)) => {
-                let stamp = stamp(revision_of(heard.answer.header.as_ref()));
-                self.known().member = Some(Published { lease, value, stamp: stamp.clone() });
-                Written::Done(stamp)
-            }
-            Err(trouble) => {
-                self.known().member = None;
-                written(trouble)
-            }
-        }
-    }
-
-    pub async fn delete_member(&self, deadline: Deadline) -> Written {
-        self.known().member = None;
-        self.delete(&member_key(&self.me), None, deadline).await
+        Some(Entry { key: self.ours.keys.relative(&kv.key)?, value: &kv.value, stamp: stamp(kv.mod_revision), session })
     }
 
     /// Runs a write under our lease; when etcd does not know the lease any more, once more under a new one.
@@ -130,47 +166,6 @@ impl Inner {
         Ok((lease, heard))
     }
 
-    /// Create-only. When an earlier try may have got through and the key has the value we wanted, it is not known
-    /// whose it is: two members write the same.
-    pub async fn create(&self, relative: &str, value: String, deadline: Deadline) -> Written {
-        let key = self.keys.key(relative);
-        let request = txn([is_absent(key.clone())], [put(key.clone(), value.clone())], [look(key)]);
-        match self.client.call(request, deadline).await {
-            Ok(heard) => match taken(&heard.answer) {
-                Taken::Put => done(heard.answer.header.as_ref()),
-                Taken::Found(kv) if heard.maybe_before && kv.value == value.as_bytes() => {
-                    Written::Unclear(format!("`{relative}` exists now, and may have been created by us"))
-                }
-                Taken::Found(_) | Taken::FoundNothing | Taken::Deleted => Written::Beaten,
-            },
-            Err(trouble) => written(trouble),
-        }
-    }
-
-    /// Over the value read under `judged`, or unconditionally.
-    pub async fn put(&self, relative: &str, value: String, judged: Option<Stamp>, deadline: Deadline) -> Written {
-        let key = self.keys.key(relative);
-        let Some(judged) = judged else {
-            let request = PutRequest { key, value: value.into_bytes(), ..PutRequest::default() };
-            return match self.client.call(request, deadline).await {
-                Ok(heard) => done(heard.answer.header.as_ref()),
-                Err(trouble) => written(trouble),
-            };
-        };
-        let compare = is_at(key.clone(), revision(&judged));
-        self.compared(txn([compare], [put(key.clone(), value.clone())], [look(key)]), Some(&value), deadline).await
-    }
-
-    pub async fn delete(&self, relative: &str, judged: Option<Stamp>, deadline: Deadline) -> Written {
-        let key = self.keys.key(relative);
-        let Some(judged) = judged else {
-            let request = DeleteRangeRequest { key, ..DeleteRangeRequest::default() };
-            return self.delete_range(request, deadline).await;
-        };
-        let compare = is_at(key.clone(), revision(&judged));
-        self.compared(txn([compare], [delete(key.clone())], [look(key)]), None, deadline).await
-    }
-
     /// A compare-and-swap towards `wanted` (`None`: absence). If the comparison fails after a try of unknown fate and
     /// the key is as we want it, that try was it.
     async fn compared(&self, request: TxnRequest, wanted: Option<&str>, deadline: Deadline) -> Written {
@@ -187,10 +182,8 @@ impl Inner {
         }
     }
 
-    pub async fn delete_all(&self, deadline: Deadline) -> Written {
-        self.known().member = None;
-        let (key, range_end) = self.keys.whole_range();
-        self.delete_range(DeleteRangeRequest { key, range_end, ..DeleteRangeRequest::default() }, deadline).await
+    async fn delete_key(&self, key: Vec<u8>, deadline: Deadline) -> Written {
+        self.delete_range(DeleteRangeRequest { key, ..DeleteRangeRequest::default() }, deadline).await
     }
 
     async fn delete_range(&self, request: DeleteRangeRequest, deadline: Deadline) -> Written {
@@ -198,14 +191,6 @@ impl Inner {
             Ok(heard) => done(heard.answer.header.as_ref()),
             Err(trouble) => written(trouble),
         }
-    }
-
-    pub fn member_key(&self) -> Vec<u8> {
-        self.keys.key(&member_key(&self.me))
-    }
-
-    pub fn is_me(&self, value: &[u8]) -> bool {
-        value == MemberName::as_str(&self.me).as_bytes()
     }
 }
 
