@@ -12,8 +12,6 @@ pub(crate) mod messages;
 mod record;
 mod reply;
 
-use std::convert::Infallible;
-
 use prost::Message;
 
 use crate::txn::{Change, Command, LeaseView, Outcome, Range, RangeReply, Refusal, Txn};
@@ -40,12 +38,6 @@ impl From<prost::DecodeError> for CodecError {
     }
 }
 
-impl From<Infallible> for CodecError {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
-
 /// One function to write each kind of message, and one to read it.
 macro_rules! messages {
     ($($encode:ident, $decode:ident: $ours:ty as $message:ty, $how:ident;)*) => {$(
@@ -54,7 +46,7 @@ macro_rules! messages {
         }
 
         pub(crate) fn $decode(bytes: &[u8]) -> Result<$ours, CodecError> {
-            Ok($how::<$message>(bytes)?.try_into()?)
+            $how::<$message>(bytes)?.try_into()
         }
     )*};
 }
@@ -94,3 +86,6 @@ pub(crate) fn all<M, T: TryFrom<M, Error = CodecError>>(messages: Vec<M>) -> Res
 pub(crate) fn needed<T>(part: Option<T>, what: &'static str) -> Result<T, CodecError> {
     part.ok_or(CodecError::Unknown(what))
 }
+
+#[cfg(test)]
+mod tests;

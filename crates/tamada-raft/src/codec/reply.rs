@@ -78,7 +78,7 @@ impl TryFrom<messages::OpReply> for OpReply {
     fn try_from(reply: messages::OpReply) -> Result<Self, CodecError> {
         use messages::OpReplyKind;
         Ok(match needed(reply.kind, "the answer to an operation")? {
-            OpReplyKind::Range(range) => Self::Range(range.into()),
+            OpReplyKind::Range(range) => Self::Range(range.try_into()?),
             OpReplyKind::Put(put) => Self::Put { previous: put.previous.map(Into::into) },
             OpReplyKind::Delete(messages::DeleteReply { count, previous }) => {
                 Self::Delete { count, previous: previous.into_iter().map(Into::into).collect() }
@@ -95,9 +95,11 @@ impl From<&RangeReply> for messages::RangeReply {
     }
 }
 
-impl From<messages::RangeReply> for RangeReply {
-    fn from(reply: messages::RangeReply) -> Self {
-        Self { kvs: reply.kvs.into_iter().map(Into::into).collect(), count: reply.count }
+impl TryFrom<messages::RangeReply> for RangeReply {
+    type Error = CodecError;
+
+    fn try_from(reply: messages::RangeReply) -> Result<Self, CodecError> {
+        Ok(Self { kvs: reply.kvs.into_iter().map(Into::into).collect(), count: reply.count })
     }
 }
 

@@ -175,14 +175,19 @@ impl<'k> Attempt<'k> {
     }
 
     fn grant(&mut self, id: LeaseId, ttl: Duration) -> Result<OpReply, Refusal> {
+        let id = if id == 0 { self.unused_id() } else { id };
         let leases = &mut self.space.leases;
-        let id = if id == 0 { leases.unused_id(self.space.cluster.unwrap_or_default(), self.index) } else { id };
         if leases.has(id) {
             return Err(Refusal::LeaseExists);
         }
         leases.insert(id, Lease::new(ttl, self.index));
         self.done.push(Done::Granted { id, ttl });
         Ok(OpReply::Lease { id, ttl })
+    }
+
+    fn unused_id(&self) -> LeaseId {
+        let cluster = self.space.cluster.unwrap_or_default();
+        self.space.leases.unused_id(cluster, self.index, self.done.len() as u64)
     }
 
     fn keep_alive(&mut self, id: LeaseId) -> Result<OpReply, Refusal> {

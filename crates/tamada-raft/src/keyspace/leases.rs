@@ -73,16 +73,16 @@ impl Leases {
         }
     }
 
-    /// An id that is not in use, the same on every voter.
+    /// An id that is not in use, the same on every voter: for what is `nth` of the entry at this index of the log.
     ///
     /// Not simply the log index: a store that was founded anew begins at a low index again, and somebody who still
     /// believes in a lease of the old store must not find a namesake in the new one. So the number of the cluster is
     /// stirred in, and an id practically never comes twice.
-    pub fn unused_id(&self, cluster: u64, index: u64) -> LeaseId {
-        let mut stirred = stir(cluster) ^ index;
+    pub fn unused_id(&self, cluster: u64, index: u64, nth: u64) -> LeaseId {
+        let mut stirred = stir(stir(cluster) ^ index) ^ nth;
         loop {
             stirred = stir(stirred);
-            let id = LeaseId::from_ne_bytes((stirred >> 1).to_ne_bytes());
+            let id = (stirred >> 1).cast_signed();
             if id != 0 && !self.has(id) {
                 return id;
             }

@@ -47,6 +47,9 @@ impl Keyspace {
     }
 
     fn restore(&mut self, kv: KeyValue) -> Result<(), CodecError> {
+        if self.table.get(&kv.key).is_some() {
+            return Err(unfit("a key is there twice"));
+        }
         if kv.lease != 0 && !self.leases.has(kv.lease) {
             return Err(unfit("a key has a lease that does not exist"));
         }
@@ -58,6 +61,9 @@ impl Keyspace {
 fn leases(stored: Vec<messages::StoredLease>) -> Result<Leases, CodecError> {
     let mut leases = Leases::default();
     for messages::StoredLease { id, ttl, renewed } in stored {
+        if id == 0 || leases.has(id) {
+            return Err(unfit("a lease has no number of its own"));
+        }
         leases.insert(id, Lease::new(codec::duration(ttl)?, renewed));
     }
     Ok(leases)

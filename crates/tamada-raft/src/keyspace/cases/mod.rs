@@ -62,7 +62,6 @@ impl Scene {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a switch for whoever runs the test")]
 fn rewrites() -> bool {
     std::env::var_os("TAMADA_REWRITE_CASES").is_some()
 }
