@@ -23,7 +23,7 @@ pub mod timing;
 mod validate;
 pub mod yaml;
 
-pub use check::{Checked, CtlChecked, check, check_for_ctl, store_of_url};
+pub use check::{Checked, CtlChecked, VoterChecked, check, check_for_ctl, check_for_voter, store_of_url};
 pub use complaint::{Complaint, LoadFailure, Place, lines};
 pub use environment::Environment;
 pub use local::{Local, Source, load};

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::Value;
 use tamada_model::{CtlConfig, Document, MemberName, StoreConfig, StoreScope, TlsFiles};
 
-use crate::accept::acceptable;
 use crate::complaint::Complaint;
 use crate::local::Local;
 use crate::path::{at, file, flag, integer, secret, text};
@@ -55,7 +54,7 @@ pub fn check_for_ctl(local: &Local, dcs_url: Option<&str>) -> Result<CtlChecked,
         document.extend(replaced);
     }
     let mut complaints = required::pairs(local, &document);
-    complaints.extend(unacceptable(local, &document));
+    complaints.extend(required::unacceptable(local, &document, is_ours));
     complaints.extend(required::store_problems(local, &document));
     if !complaints.is_empty() {
         return Err(complaints);
@@ -70,17 +69,9 @@ pub fn check_for_ctl(local: &Local, dcs_url: Option<&str>) -> Result<CtlChecked,
     })
 }
 
-fn unacceptable(local: &Local, document: &Document) -> Vec<Complaint> {
-    let ours = |path: &str| {
-        ["scope", "namespace", "ctl", "restapi.authentication", "restapi.cafile"].contains(&path)
-            || ["ctl.", "restapi.authentication.", "etcd3", "raft"].iter().any(|section| path.starts_with(section))
-    };
-    let rows = rows::all().filter(|row| row.is_local() && row.is_literal() && ours(row.path));
-    rows.filter_map(|row| {
-        let problem = acceptable(row.kind, at(document, row.path)?).err()?;
-        Some(required::complaint(local, row.path, problem))
-    })
-    .collect()
+fn is_ours(path: &str) -> bool {
+    ["scope", "namespace", "ctl", "restapi.authentication", "restapi.cafile"].contains(&path)
+        || ["ctl.", "restapi.authentication.", "etcd3", "raft"].iter().any(|section| path.starts_with(section))
 }
 
 /// The `ctl` section; what it does not say comes from `restapi` (configuration.md 3.2).

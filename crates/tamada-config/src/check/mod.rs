@@ -16,6 +16,7 @@ mod restapi;
 mod settings;
 mod slots;
 mod store;
+mod voter;
 mod watchdog;
 
 use serde_json::Value;
@@ -33,6 +34,7 @@ use crate::timing;
 
 pub use ctl::{CtlChecked, check_for_ctl, store_of_url};
 pub use required::RESERVED_NAME;
+pub use voter::{VoterChecked, check_for_voter};
 
 /// Everything a member needs to know, in types.
 #[derive(Clone, PartialEq, Debug)]

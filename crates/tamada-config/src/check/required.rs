@@ -15,10 +15,14 @@ pub const RESERVED_NAME: &str = "__patroni_strict_sync_replica_placeholder__";
 
 /// Values of the local configuration that cannot be worked with.
 pub fn the_rows(local: &Local) -> Vec<Complaint> {
-    let rows = rows::all().filter(|row| row.is_local() && row.is_literal());
+    unacceptable(local, local.document(), |_| true)
+}
+
+/// Of those that are looked at.
+pub fn unacceptable(local: &Local, document: &Document, is_ours: impl Fn(&str) -> bool) -> Vec<Complaint> {
+    let rows = rows::all().filter(|row| row.is_local() && row.is_literal() && is_ours(row.path));
     rows.filter_map(|row| {
-        let value = at(local.document(), row.path)?;
-        let problem = acceptable(row.kind, value).err()?;
+        let problem = acceptable(row.kind, at(document, row.path)?).err()?;
         Some(complaint(local, row.path, problem))
     })
     .collect()

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tamada_config::check_for_ctl;
-use tamada_model::{RaftConfig, StoreConfig};
+use tamada_config::{check_for_ctl, check_for_voter, lines};
+use tamada_model::{LogLevel, RaftConfig, StoreConfig};
 
 use crate::scene::{Scene, checked, checked_with, complaints, with};
 
@@ -147,4 +147,20 @@ fn the_tool_asks_every_voter() {
         other @ StoreConfig::Etcd3(_) => panic!("{other:?}"),
     }
     assert_eq!(tool("self_addr: here").expect_err("no port").len(), 1);
+}
+
+#[test]
+fn a_voter_needs_its_own_section_only() {
+    let voter = |text: &str| check_for_voter(&Scene::new().load(text));
+    let section = format!("raft: {{{THREE}, data_dir: /raft, password: p}}\n");
+    let checked = voter(&format!("{section}log: {{level: debug}}\n")).expect("enough for a voter");
+    assert_eq!((checked.voter.self_addr.as_str(), checked.log.level), ("10.0.0.1:2222", LogLevel::Debug));
+    assert_eq!(checked.adjustments, Vec::<String>::new());
+    // A member's file, even one whose agent uses another store.
+    assert!(voter(&with(&section)).is_ok());
+    let refused = |text: &str| lines(&voter(text).expect_err("not enough for a voter"));
+    for too_little in ["scope: x", "raft: {partner_addrs: 'b:1'}"] {
+        assert!(refused(too_little).contains("raft.self_addr: is missing: give the address"), "{too_little}");
+    }
+    assert!(refused("raft: {self_addr: here}\nlog: {max_queue_size: x}").contains("log.max_queue_size"));
 }
