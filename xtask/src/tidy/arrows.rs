@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tamada-model", &[]),
     ("tamada-core", &["tamada-model"]),
     ("tamada-wire", &["tamada-model"]),
-    ("tamada-config", &["tamada-model"]),
+    ("tamada-config", &["tamada-model", "tamada-testing"]),
     ("tamada-raft", &["tamada-testing"]),
     ("tamada-etcd", &["tamada-raft", "tamada-testing"]),
     ("tamada-dcs", &["tamada-model", "tamada-wire", "tamada-raft", "tamada-etcd", "tamada-testing"]),

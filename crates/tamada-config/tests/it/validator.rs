@@ -1,9 +1,9 @@
 //! `--validate-config`: problem lines in the original's words (configuration.md 8).
 
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 
 use tamada_config::{Environment, ListenPorts, load, validate};
+use tamada_testing::write_script;
 
 use crate::scene::Scene;
 
@@ -13,8 +13,7 @@ fn bin_dir(scene: &Scene) -> String {
     std::fs::create_dir_all(&directory).expect("the scene is writable");
     for name in ["pg_ctl", "initdb", "pg_controldata", "pg_basebackup", "postgres", "pg_isready"] {
         let file = directory.join(name);
-        std::fs::write(&file, "#!/bin/sh\necho 'postgres (PostgreSQL) 15.7 (Debian)'\n").expect("writable");
-        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).expect("ours");
+        write_script(&file, "#!/bin/sh\necho 'postgres (PostgreSQL) 15.7 (Debian)'\n");
     }
     directory.display().to_string()
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tamada_ctl::{Console, Surroundings};
+use tamada_testing::write_script;
 
 use crate::etcd::Etcd;
 use crate::mask::Masks;
@@ -136,8 +136,10 @@ impl Directory {
 
     fn write(&self, name: &str, content: &str) {
         let path = self.0.join(name);
+        if content.starts_with("#!") {
+            return write_script(&path, content);
+        }
         fs::write(&path, content).expect("our directory");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("our file");
     }
 }
 
