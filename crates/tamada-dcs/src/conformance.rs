@@ -104,8 +104,8 @@ struct Scene {
     scope: &'static str,
 }
 
-/// Enough for any single operation on a living store.
-const SOON: Duration = Duration::from_secs(5);
+/// Enough for any single operation on a living store, however busy the machine.
+const SOON: Duration = Duration::from_secs(20);
 /// A ttl for checks in which nothing shall expire.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -122,9 +122,19 @@ impl Scene {
         self.bench.pass(time).await;
     }
 
-    /// Until a lease of the shortest ttl that was renewed just now has ended, be it late.
+    /// Lets as much time pass as a lease of the shortest ttl that was renewed just now may last.
     async fn outwait(&self) {
         self.pass(self.bench.shortest_ttl() + self.bench.late_by()).await;
+    }
+
+    /// Looks until it is so, which needs no more than the end of a lease of the shortest ttl.
+    async fn until(&self, what: &str, store: &Arc<dyn Store>, is_so: impl Fn(&Cluster) -> bool) -> Result<(), String> {
+        let latest = self.bench.now() + self.bench.shortest_ttl() + self.bench.late_by() + SOON;
+        while !is_so(&look(store).await?) {
+            holds(what, self.bench.now() < latest)?;
+            self.pass(Duration::from_millis(50)).await;
+        }
+        Ok(())
     }
 }
 

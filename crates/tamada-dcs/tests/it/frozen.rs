@@ -8,11 +8,9 @@ use tamada_testing::free_port;
 
 use crate::proxy::{Proxy, Way};
 use crate::server::{Server, newest};
-use crate::support::{GENEROUS, SOON, done, fixed, open_a, record, rung};
+use crate::support::{GENEROUS, LATE, SOON, done, fixed, open_a, record, rung};
 
 const BRIEF: Duration = Duration::from_secs(1);
-/// What a busy machine may add to a deadline.
-const SLACK: Duration = Duration::from_millis(700);
 
 #[tokio::test]
 async fn a_frozen_server_costs_the_deadline_and_no_more() {
@@ -23,10 +21,10 @@ async fn a_frozen_server_costs_the_deadline_and_no_more() {
 
     let begun = mono();
     assert!(matches!(store.renew_leader(Renewal::default(), BRIEF).await, Written::Unclear(_)));
-    assert!(mono().since(begun) < BRIEF + SLACK, "took {:?}", mono().since(begun));
+    assert!(mono().since(begun) < BRIEF + LATE, "took {:?}", mono().since(begun));
     let begun = mono();
     assert!(matches!(store.read(Freshness::Linearizable, BRIEF).await, Err(StoreError::Unreachable(_))));
-    assert!(mono().since(begun) < BRIEF + SLACK, "took {:?}", mono().since(begun));
+    assert!(mono().since(begun) < BRIEF + LATE, "took {:?}", mono().since(begun));
     // By now there is no connection: nothing can have been written.
     let failed = store.delete_initialize(BRIEF).await;
     assert!(matches!(failed, Written::Failed(StoreError::Unreachable(_))), "{failed:?}");
@@ -46,7 +44,7 @@ async fn no_server_at_all_is_told_with_its_address() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(mono().since(begun) < BRIEF + SLACK, "took {:?}", mono().since(begun));
+    assert!(mono().since(begun) < BRIEF + LATE, "took {:?}", mono().since(begun));
 }
 
 #[tokio::test]
@@ -56,7 +54,7 @@ async fn a_connection_in_a_black_hole_is_replaced_within_the_deadline() {
     let store = open_a(&fixed(&[proxy.port]), "black-hole");
     done(store.acquire_leader(SOON).await);
     proxy.set_present(Way::Silent);
-    done(store.renew_leader(Renewal::default(), Duration::from_secs(3)).await);
+    done(store.renew_leader(Renewal::default(), Duration::from_secs(10)).await);
 }
 
 #[tokio::test]
@@ -65,7 +63,8 @@ async fn a_dead_first_node_costs_next_to_nothing() {
     let store = open_a(&fixed(&[free_port(), server.plan.port]), "dead-first");
     let begun = mono();
     done(store.acquire_leader(GENEROUS).await);
-    assert!(mono().since(begun) < SLACK, "took {:?}", mono().since(begun));
+    let share = GENEROUS / 3;
+    assert!(mono().since(begun) < share, "took {:?}", mono().since(begun));
 }
 
 #[tokio::test]
@@ -74,13 +73,14 @@ async fn a_silent_first_node_costs_its_share_and_once() {
     let proxy = Proxy::to(server.plan.port).await;
     proxy.set(Way::Silent);
     let store = open_a(&fixed(&[proxy.port, server.plan.port]), "silent-first");
-    let within = Duration::from_secs(3);
+    let within = Duration::from_secs(24);
+    let share = within / 3;
     let begun = mono();
     done(store.acquire_leader(within).await);
-    assert!(mono().since(begun) < within / 3 + SLACK, "took {:?}", mono().since(begun));
+    assert!(mono().since(begun) < share * 2, "took {:?}", mono().since(begun));
     let begun = mono();
     done(store.renew_leader(Renewal::default(), within).await);
-    assert!(mono().since(begun) < SLACK, "took {:?}", mono().since(begun));
+    assert!(mono().since(begun) < share, "took {:?}", mono().since(begun));
 }
 
 #[tokio::test]

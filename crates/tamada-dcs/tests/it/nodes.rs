@@ -11,7 +11,7 @@ use tamada_model::Document;
 
 use crate::admin::{self, MoveLeader, RemoveMember};
 use crate::server::{Plan, Server, answers, newest};
-use crate::support::{GENEROUS, SOON, config, done, fixed, open, open_a, record, rung};
+use crate::support::{GENEROUS, LATE, SOON, config, done, fixed, open, open_a, record, rung};
 
 async fn three_nodes() -> Vec<Server> {
     let mut plans: Vec<_> = (0..3).map(|_| Plan::new(newest())).collect();
@@ -114,7 +114,7 @@ async fn a_reading_from_a_node_that_slept_does_not_go_back() {
     store.read(Freshness::Linearizable, GENEROUS).await.expect("two of three nodes serve");
     nodes[2].thaw();
     nodes[0].freeze();
-    let cluster = store.read(Freshness::Monotonic, Duration::from_secs(15)).await.expect("two of three nodes serve");
+    let cluster = store.read(Freshness::Monotonic, Duration::from_secs(30)).await.expect("two of three nodes serve");
     assert_eq!(cluster.config.map(|read| read.value), Some(config(50)));
 }
 
@@ -138,7 +138,7 @@ async fn without_a_majority_nothing_is_promised() {
     assert!(matches!(renewed, Written::Unclear(_) | Written::Failed(_)), "{renewed:?}");
     assert!(matches!(acquired, Written::Unclear(_) | Written::Failed(_)), "{acquired:?}");
     read.expect_err("nothing can be read in order");
-    assert!(mono().since(begun) < brief + Duration::from_secs(1), "took {:?}", mono().since(begun));
+    assert!(mono().since(begun) < brief + LATE, "took {:?}", mono().since(begun));
     nodes[1].thaw();
     nodes[2].thaw();
     answers(config(&ports)).await;

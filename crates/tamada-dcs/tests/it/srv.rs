@@ -1,7 +1,6 @@
 //! Nodes from SRV records: a name server of our own, and a real etcd behind its records.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use simple_dns::rdata::{RData, SRV};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, ResourceRecord};
@@ -13,6 +12,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
 use crate::server::{Server, newest};
+use crate::support::GENEROUS;
 
 /// A name server that knows one record; gone when its task is.
 async fn name_server(name: &'static str, port: u16) -> (SocketAddr, JoinSet<()>) {
@@ -46,7 +46,7 @@ fn answer(question: &[u8], name: &str, port: u16) -> Vec<u8> {
 async fn discovered(name: &'static str, port: u16, suffix: Option<&str>) -> Result<Vec<String>, String> {
     let (address, _tasks) = name_server(name, port).await;
     let (dns, names) = (Dns::Servers(vec![address]), Names::default());
-    let limit = Deadline::after(Duration::from_secs(10));
+    let limit = Deadline::after(GENEROUS);
     let search = Search { dns: &dns, names: &names, tls: None, limit };
     let nodes = search.nodes("example.com", suffix).await?;
     Ok(nodes.iter().map(ToString::to_string).collect())

@@ -8,8 +8,11 @@ use tamada_model::{Etcd3Config, EtcdEndpoints, Member, MemberName, Stamp, State,
 use tokio::sync::watch::Receiver;
 
 /// Longer than anything may take on a busy machine.
-pub const GENEROUS: Duration = Duration::from_secs(30);
-pub const SOON: Duration = Duration::from_secs(5);
+pub const GENEROUS: Duration = Duration::from_secs(60);
+/// Longer than one operation on a living store may take there.
+pub const SOON: Duration = Duration::from_secs(20);
+/// What a busy machine may add to a deadline.
+pub const LATE: Duration = Duration::from_secs(20);
 
 pub fn config(ports: &[u16]) -> Etcd3Config {
     let hosts = ports.iter().map(|port| ("127.0.0.1".to_owned(), *port)).collect();

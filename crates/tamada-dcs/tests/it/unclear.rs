@@ -11,6 +11,8 @@ use crate::support::{SOON, done, fixed, open, open_a, record};
 use std::sync::Arc;
 
 const BRIEF: Duration = Duration::from_secs(2);
+/// Half of it is spent on an answer that will not come, the other half on a second try.
+const TWICE: Duration = Duration::from_secs(10);
 
 /// A store behind a proxy, with a living lease, and one that sees what is really there.
 struct Scene {
@@ -40,7 +42,7 @@ impl Scene {
 async fn an_acquisition_whose_answer_was_lost_is_recognised_as_ours() {
     let scene = scene().await;
     scene.proxy.set_present(Way::SwallowAnswerTo("unclear/leader"));
-    let stamp = done(scene.store.acquire_leader(SOON).await);
+    let stamp = done(scene.store.acquire_leader(TWICE).await);
     let cluster = scene.witness.read(Freshness::Linearizable, SOON).await.expect("the witness reads");
     assert_eq!(cluster.leader.map(|leader| leader.stamp), Some(stamp));
 }
@@ -61,7 +63,7 @@ async fn an_acquisition_lost_to_another_is_beaten_even_when_unclear_before() {
     let scene = scene().await;
     done(scene.witness.acquire_leader(SOON).await);
     scene.proxy.set_present(Way::SwallowAnswerTo("unclear/leader"));
-    assert_eq!(scene.store.acquire_leader(SOON).await, Written::Beaten);
+    assert_eq!(scene.store.acquire_leader(TWICE).await, Written::Beaten);
 }
 
 #[tokio::test]
@@ -69,7 +71,7 @@ async fn a_release_whose_answer_was_lost_is_done() {
     let scene = scene().await;
     done(scene.store.acquire_leader(SOON).await);
     scene.proxy.set_present(Way::SwallowAnswerTo("unclear/leader"));
-    done(scene.store.release_leader(None, SOON).await);
+    done(scene.store.release_leader(None, TWICE).await);
     assert_eq!(scene.leader().await, None);
 }
 
@@ -79,7 +81,7 @@ async fn a_swap_whose_answer_was_lost_is_done() {
     let first = done(scene.witness.set_config(&Document::new(), None, SOON).await);
     scene.proxy.set_present(Way::SwallowAnswerTo("unclear/config"));
     let document: Document = [("ttl".to_owned(), 30.into())].into_iter().collect();
-    let stamp = done(scene.store.set_config(&document, Some(&first), SOON).await);
+    let stamp = done(scene.store.set_config(&document, Some(&first), TWICE).await);
     let config = scene.witness.read(Freshness::Linearizable, SOON).await.expect("the witness reads").config;
     assert_eq!(config.map(|read| (read.value, read.stamp)), Some((document, stamp)));
 }
@@ -89,7 +91,7 @@ async fn a_swap_whose_answer_was_lost_is_done() {
 async fn a_bootstrap_whose_answer_was_lost_stays_unclear() {
     let scene = scene().await;
     scene.proxy.set_present(Way::SwallowAnswerTo("unclear/initialize"));
-    let answer = scene.store.begin_bootstrap(SOON).await;
+    let answer = scene.store.begin_bootstrap(TWICE).await;
     assert!(matches!(answer, Written::Unclear(_)), "{answer:?}");
     let cluster = scene.witness.read(Freshness::Linearizable, SOON).await.expect("the witness reads");
     assert_eq!(cluster.initialize, Initialize::Underway);

@@ -38,8 +38,14 @@ async fn an_absent_store_costs_few_attempts() {
     let proxy = Proxy::to(tamada_testing::free_port()).await;
     let store = open_a(&fixed(&[proxy.port]), "absent");
     let _bell = store.changed();
+    let begun = async {
+        while proxy.accepted() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(GENEROUS, begun).await.expect("it is attempted");
     tokio::time::sleep(Duration::from_secs(4)).await;
-    assert!((1..=40).contains(&proxy.accepted()), "{} attempts in 4 s", proxy.accepted());
+    assert!(proxy.accepted() <= 40, "{} attempts in 4 s", proxy.accepted());
 }
 
 #[tokio::test]
@@ -57,7 +63,8 @@ async fn a_dropped_store_stops_watching() {
 async fn another_history_is_believed_only_after_a_ttl_without_the_old_one() {
     let (known, other) = (Server::alone(newest()).await, Server::alone(newest()).await);
     let proxy = Proxy::to(known.plan.port).await;
-    let ttl = Duration::from_secs(4);
+    // Long beside what a busy machine may add to the first reading.
+    let ttl = Duration::from_secs(15);
     let store = open(&fixed(&[proxy.port]), "history", "a", ttl);
     let elsewhere = open_a(&other.config(), "history");
     done(store.acquire_leader(SOON).await);
