@@ -82,7 +82,9 @@ impl Town {
         let base = std::env::temp_dir().join(format!("tamada-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&base);
         fs::create_dir_all(&base).expect("a temporary directory");
-        fs::copy(env!("CARGO_BIN_EXE_tamada"), base.join("tamada")).expect("the binary was built");
+        // By a process of its own: what we have open for writing nobody can execute, and who we start inherits it.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_tamada")).arg(base.join("tamada")).status();
+        assert!(copied.expect("cp belongs to every system").success(), "the binary was built");
         let user = user();
         if user.is_other {
             std::os::unix::fs::chown(&base, Some(user.uid), Some(user.gid)).expect("root may");
@@ -129,7 +131,7 @@ impl Town {
         self.etcd.as_ref().expect("etcd runs").id()
     }
 
-    /// `extra`: lines for the end of the file.
+    /// `extra`: lines for the end of the file. A leader may be held up for ten seconds before it gives up its lock.
     pub fn write_configuration(&self, at: usize, extra: &str) {
         let member = &self.members[at];
         let (base, name, rest, postgres) = (self.base.display(), &member.name, member.rest, member.postgres);
@@ -138,7 +140,7 @@ impl Town {
             "scope: town\nname: {name}\n\
              restapi: {{listen: '127.0.0.1:{rest}', connect_address: '127.0.0.1:{rest}'}}\n\
              etcd3: {{hosts: '127.0.0.1:{etcd}'}}\n\
-             bootstrap:\n  dcs:\n    ttl: 5\n    loop_wait: 1\n    retry_timeout: 2\n    postgresql:\n      \
+             bootstrap:\n  dcs:\n    ttl: 15\n    loop_wait: 1\n    retry_timeout: 5\n    postgresql:\n      \
              use_pg_rewind: true\n      parameters: {{max_connections: 50, shared_buffers: 16MB, wal_keep_size: 64MB}}\n\
              \x20 initdb: [{{encoding: UTF8}}, data-checksums]\n\
              postgresql:\n  listen: 127.0.0.1:{postgres}\n  connect_address: 127.0.0.1:{postgres}\n  \
@@ -254,7 +256,7 @@ impl Town {
         let port = self.members[at].postgres.to_string();
         let out = Command::new(pg_bin().join("psql"))
             .args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres", "-AtXqc", sql])
-            .env("PGCONNECT_TIMEOUT", "5")
+            .env("PGCONNECT_TIMEOUT", "30")
             .output()
             .expect("psql is installed");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
@@ -314,7 +316,7 @@ fn children_of_session(session: u32) -> Vec<u32> {
 }
 
 pub fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(2)).ok()?;
+    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(10)).ok()?;
     stream.set_read_timeout(Some(LIMIT)).ok()?;
     let head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(head.as_bytes()).ok()?;
