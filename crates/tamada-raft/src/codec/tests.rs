@@ -206,6 +206,13 @@ fn so_is_something_unknown_deep_inside_of_it() {
 }
 
 #[test]
+fn a_fraction_of_a_second_is_less_than_a_second() {
+    let time = |nanos| duration(Some(messages::Time { seconds: u64::MAX, nanos }));
+    assert_eq!(time(999_999_999), Ok(FAR));
+    assert!(matches!(time(1_000_000_000), Err(CodecError::Garbled(_))));
+}
+
+#[test]
 fn an_answer_may_tell_more_than_is_known() {
     for outcome in outcomes() {
         assert_eq!(decode_outcome(&with_tomorrow(encode_outcome(&outcome))), Ok(outcome));

@@ -150,6 +150,15 @@ fn a_full_store_takes_a_large_key_for_another_one() {
 }
 
 #[test]
+fn a_store_that_is_larger_than_it_may_be_can_be_made_smaller() {
+    let most = 32 * MIB as u64;
+    assert_eq!(limits::growth(most + 10, most + 10), Ok(()));
+    assert_eq!(limits::growth(most + 10, most + 1), Ok(()));
+    assert!(is_full(limits::growth(most + 10, most + 11)));
+    assert_eq!(limits::growth(most - 10, most), Ok(()));
+}
+
+#[test]
 fn leases_fill_a_store_as_keys_do() {
     let mut store = Store::filled();
     let mut granted = 0;
