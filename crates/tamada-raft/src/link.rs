@@ -52,6 +52,8 @@ pub use tls::TlsFiles;
 
 /// Of one question or answer. A snapshot is the longest: the store's whole content, which is kept far below this.
 pub const BODY_MAX_BYTES: usize = 40 * 1024 * 1024;
+/// Of one connection, with its streams, at once. The dialer waits until there is room.
+const QUESTIONS_MAX: usize = 512;
 /// So many items of a stream may be on their way; more are sent when these were taken.
 const STREAM_ROOM: u16 = 32;
 /// What the kernel may hold of us that it has not yet sent. All of it is in front of the next heartbeat.
@@ -143,6 +145,15 @@ impl Password {
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.role {
+            Role::Voter => write!(f, "voter {}, node {:x}", self.address, self.node),
+            Role::Client => write!(f, "client {}", self.software),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use super::seal::{Opener, Sealer, TAG_BYTES};
 pub const CHUNK_BYTES: usize = 16 * 1024;
 const HEAD_BYTES: usize = 12;
 const LENGTH_BYTES: usize = 4;
+const AT_REST_BYTES: usize = 2048;
 const RECORD_MAX: usize = HEAD_BYTES + CHUNK_BYTES + TAG_BYTES;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,15 +32,17 @@ pub enum What {
     Call,
     /// A question that wants many answers.
     Subscribe,
-    /// The answer to a call; without a body, the consent to a subscription.
+    /// The answer to a call.
     Reply,
     /// The other answer: a text that says why not.
     Refusal,
+    /// The consent to a subscription: items will follow.
+    Opened,
     /// One of many answers.
     Item,
     /// There will be no more of them.
     End,
-    /// The dialer does not want the answer any more.
+    /// The dialer does not want the answer any more. In the middle of a question: its rest will not come.
     Cancel,
     /// The dialer has room for so many (`kind`) items more.
     Room,
@@ -117,7 +120,7 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
             if let Some(heard) = self.take_frame()? {
                 return Ok(heard);
             }
-            self.buffer.reserve(LENGTH_BYTES + RECORD_MAX);
+            self.make_room();
             match self.source.read_buf(&mut self.buffer).await {
                 Ok(0) if self.buffer.is_empty() && self.partial.is_none() => {
                     return Err("it closed the connection".into());
@@ -127,6 +130,20 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
                 Err(error) => return Err(error.to_string()),
             }
         }
+    }
+
+    /// At rest a connection keeps little; while a long body comes it reads in large strides. What is there already is
+    /// less than one record.
+    fn make_room(&mut self) {
+        if self.partial.is_some() {
+            return self.buffer.reserve(2 * RECORD_MAX);
+        }
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        let length = self.buffer.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
+        let wanted = AT_REST_BYTES.max(LENGTH_BYTES + length);
+        self.buffer.reserve(wanted - self.buffer.len());
     }
 
     fn take_frame(&mut self) -> Result<Option<Heard>, String> {
@@ -163,6 +180,7 @@ fn assemble(
 ) -> Result<Heard, String> {
     let belongs = partial.as_ref().is_some_and(|(begun, _)| (begun.what, begun.id) == (new.what, new.id));
     match (more, partial.take()) {
+        (More::Ends, Some((begun, _))) if new.what == What::Cancel && new.id == begun.id => Ok(Heard::Whole(new)),
         (More::Ends, Some((begun, mut body))) if belongs => {
             body.put_slice(chunk);
             Ok(Heard::Whole(Message { body: body.freeze(), ..begun }))
@@ -195,11 +213,12 @@ impl Message {
 }
 
 impl What {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Call,
         Self::Subscribe,
         Self::Reply,
         Self::Refusal,
+        Self::Opened,
         Self::Item,
         Self::End,
         Self::Cancel,
@@ -214,16 +233,162 @@ impl What {
             Self::Subscribe => 2,
             Self::Reply => 3,
             Self::Refusal => 4,
-            Self::Item => 5,
-            Self::End => 6,
-            Self::Cancel => 7,
-            Self::Room => 8,
-            Self::Ping => 9,
-            Self::Pong => 10,
+            Self::Opened => 5,
+            Self::Item => 6,
+            Self::End => 7,
+            Self::Cancel => 8,
+            Self::Room => 9,
+            Self::Ping => 10,
+            Self::Pong => 11,
         }
     }
 
     fn numbered(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|what| what.number() == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+
+    use super::super::seal::{Hellos, KeyPair};
+    use super::*;
+
+    fn one_way() -> (Sealer, Opener) {
+        let [dialer, listener] = [(); 2].map(|()| KeyPair::generate().unwrap());
+        let shares = (dialer.share, listener.share);
+        let hellos = Hellos { dialer: b"", listener: b"" };
+        let from = dialer.agree(&shares.1, None, &hellos).unwrap().of_dialer().0;
+        (from, listener.agree(&shares.0, None, &hellos).unwrap().of_listener().1)
+    }
+
+    fn call(id: u64, body_bytes: usize) -> Message {
+        Message { what: What::Call, kind: 3, id, body: vec![id as u8; body_bytes].into() }
+    }
+
+    fn inbox(bytes: &[u8], opener: Opener) -> Inbox<&[u8]> {
+        Inbox::new(bytes, opener)
+    }
+
+    fn next(inbox: &mut Inbox<&[u8]>) -> Result<Heard, String> {
+        inbox.next().now_or_never().expect("there is nothing to wait for")
+    }
+
+    fn all(inbox: &mut Inbox<&[u8]>) -> (Vec<Message>, String) {
+        let mut whole = Vec::new();
+        loop {
+            match next(inbox) {
+                Ok(Heard::Whole(message)) => whole.push(message),
+                Ok(Heard::Part) => {}
+                Err(why) => return (whole, why),
+            }
+        }
+    }
+
+    #[test]
+    fn messages_of_all_sizes_come_back_as_they_went() {
+        let (mut sealer, opener) = one_way();
+        let sizes = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES];
+        let sent: Vec<_> = (0..).zip(sizes).map(|(id, size)| call(id, size)).collect();
+        let mut wire = BytesMut::new();
+        for mut message in sent.clone() {
+            while !message.seal_frame(&mut sealer, &mut wire) {}
+        }
+        let (heard, why) = all(&mut inbox(&wire, opener));
+        assert_eq!(heard, sent);
+        assert_eq!(why, "it closed the connection");
+    }
+
+    #[test]
+    fn short_messages_come_through_between_the_parts_of_a_long_one() {
+        let (mut sealer, opener) = one_way();
+        let (mut long, mut short) = (call(1, 2 * CHUNK_BYTES), call(2, 10));
+        let sent = [short.clone(), long.clone()];
+        let mut wire = BytesMut::new();
+        long.seal_frame(&mut sealer, &mut wire);
+        short.seal_frame(&mut sealer, &mut wire);
+        long.seal_frame(&mut sealer, &mut wire);
+        assert_eq!(all(&mut inbox(&wire, opener)).0, sent);
+    }
+
+    #[test]
+    fn a_question_that_is_taken_back_half_way_is_forgotten() {
+        let (mut sealer, opener) = one_way();
+        let (mut dropped, mut cancel, mut other) =
+            (call(1, 2 * CHUNK_BYTES), Message::bare(What::Cancel, 1), call(2, 2 * CHUNK_BYTES));
+        let sent = [cancel.clone(), other.clone()];
+        let mut wire = BytesMut::new();
+        dropped.seal_frame(&mut sealer, &mut wire);
+        cancel.seal_frame(&mut sealer, &mut wire);
+        while !other.seal_frame(&mut sealer, &mut wire) {}
+        assert_eq!(all(&mut inbox(&wire, opener)).0, sent);
+    }
+
+    #[test]
+    fn two_long_messages_at_once_are_not_taken() {
+        let (mut sealer, opener) = one_way();
+        let mut wire = BytesMut::new();
+        call(1, 2 * CHUNK_BYTES).seal_frame(&mut sealer, &mut wire);
+        call(2, 2 * CHUNK_BYTES).seal_frame(&mut sealer, &mut wire);
+        assert_eq!(all(&mut inbox(&wire, opener)).1, "two messages are cut up at once");
+    }
+
+    #[test]
+    fn a_message_without_end_is_not_collected_for_ever() {
+        let (mut sealer, opener) = one_way();
+        let mut wire = BytesMut::new();
+        let mut endless = call(1, BODY_MAX_BYTES + CHUNK_BYTES + 1);
+        while !endless.seal_frame(&mut sealer, &mut wire) {}
+        let (heard, why) = all(&mut inbox(&wire, opener));
+        assert!(heard.is_empty() && why.contains("larger than"), "{why}");
+    }
+
+    #[test]
+    fn a_message_cut_short_is_not_a_message() {
+        let (mut sealer, opener) = one_way();
+        let mut wire = BytesMut::new();
+        call(1, 100).seal_frame(&mut sealer, &mut wire);
+        let (heard, why) = all(&mut inbox(&wire[..wire.len() - 1], opener));
+        assert!(heard.is_empty() && why.contains("in the middle"), "{why}");
+    }
+
+    #[test]
+    fn at_rest_little_is_kept() {
+        let (mut sealer, opener) = one_way();
+        let mut wire = BytesMut::new();
+        call(1, CHUNK_BYTES).seal_frame(&mut sealer, &mut wire);
+        let mut inbox = inbox(&wire, opener);
+        all(&mut inbox);
+        assert!(inbox.buffer.capacity() <= 2 * AT_REST_BYTES, "{}", inbox.buffer.capacity());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_answered(random in proptest::collection::vec(any::<u8>(), 0..100), length in 0..100u32) {
+            let (_, opener) = one_way();
+            let wire = [&length.to_be_bytes()[..], &random].concat();
+            prop_assert!(all(&mut inbox(&wire, opener)).0.is_empty());
+        }
+
+        #[test]
+        fn whatever_is_inside_is_answered(frames in proptest::collection::vec(
+            (0..14u8, 0..2u8, any::<u16>(), 0..3u64, 0..100usize), 0..20,
+        )) {
+            let (mut sealer, opener) = one_way();
+            let mut wire = BytesMut::new();
+            for (what, more, kind, id, body_bytes) in frames {
+                wire.put_u32((HEAD_BYTES + body_bytes + TAG_BYTES) as u32);
+                let start = wire.len();
+                wire.put_u8(what);
+                wire.put_u8(more);
+                wire.put_u16(kind);
+                wire.put_u64(id);
+                wire.put_bytes(0, body_bytes);
+                sealer.seal(&mut wire, start);
+            }
+            all(&mut inbox(&wire, opener));
+        }
     }
 }

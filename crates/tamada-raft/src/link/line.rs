@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::dial::Pipe;
@@ -17,7 +17,7 @@ use super::frame::{Heard, Inbox, Message, What};
 use super::hello::Session;
 use super::outbox::{Closed, Outbox};
 use super::seal::{Opener, Sealer};
-use super::{BODY_MAX_BYTES, CallError, Identity, STREAM_ROOM};
+use super::{BODY_MAX_BYTES, CallError, Identity, QUESTIONS_MAX, STREAM_ROOM};
 use crate::clock::{self, Deadline};
 
 /// So long after a question without a word we ask whether anybody is there.
@@ -26,6 +26,9 @@ const PING_AFTER: Duration = Duration::from_millis(300);
 const PING_AT_REST: Duration = Duration::from_secs(3);
 /// A machine whose cores are all busy answers within this; a longer wait would be felt by whoever waits for an answer.
 const PONG_WITHIN: Duration = Duration::from_millis(900);
+
+const OUT_OF_TURN: &str = "it answers what was not asked";
+const GIVEN_UP: &str = "the connection was given up";
 
 /// A connection to a peer, in use. It ends when nobody holds it any more.
 pub struct Line {
@@ -37,6 +40,8 @@ pub struct Line {
 struct Desk {
     address: String,
     outbox: Outbox,
+    /// As many questions as the other side takes at once.
+    places: Arc<Semaphore>,
     questions: Mutex<Questions>,
     /// Rings when a question is asked after a rest.
     asked: Notify,
@@ -55,8 +60,26 @@ struct Questions {
 
 enum Waiting {
     Call(oneshot::Sender<Result<Bytes, CallError>>),
-    Subscription(oneshot::Sender<Result<Bytes, CallError>>, mpsc::Sender<Event>),
+    Subscription(oneshot::Sender<Result<(), CallError>>, mpsc::Sender<Event>),
     Stream(mpsc::Sender<Event>),
+}
+
+impl Waiting {
+    fn fail(self, why: CallError) {
+        match self {
+            Self::Call(answer) => drop(answer.send(Err(why))),
+            Self::Subscription(answer, _) => drop(answer.send(Err(why))),
+            // It hears that there is nobody left who could send.
+            Self::Stream(items) => drop(items),
+        }
+    }
+
+    fn is_question(&self) -> bool {
+        match self {
+            Self::Call(_) | Self::Subscription(..) => true,
+            Self::Stream(_) => false,
+        }
+    }
 }
 
 enum Event {
@@ -75,8 +98,13 @@ impl Line {
             listening: None,
             pinged: None,
         };
-        let desk =
-            Arc::new(Desk { address, outbox: Outbox::new(), questions: Mutex::new(questions), asked: Notify::new() });
+        let desk = Arc::new(Desk {
+            address,
+            outbox: Outbox::new(),
+            places: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+            questions: Mutex::new(questions),
+            asked: Notify::new(),
+        });
         let Session { peer, sealer, opener } = session;
         let driver = tokio::spawn(drive(desk.clone(), pipe, sealer, opener)).abort_handle();
         Arc::new(Self { peer, desk, driver })
@@ -108,15 +136,19 @@ impl Line {
         if message.body.len() > BODY_MAX_BYTES {
             return Err(CallError::NotSent(format!("{} bytes are more than {BODY_MAX_BYTES}", message.body.len())));
         }
-        match limit.limit(desk.outbox.place_for(&message)).await {
-            Some(Ok(place)) => {
+        let places = async {
+            let among_questions = desk.places.clone().acquire_owned().await.map_err(|_| Closed)?;
+            Ok((among_questions, desk.outbox.place_for(&message).await?))
+        };
+        match limit.limit(places).await {
+            Some(Ok((among_questions, to_be_sent))) => {
                 let id = desk.enter(waiting)?;
-                let question = Question { line: self.clone(), id };
-                desk.outbox.push(Message { id, ..message }, place);
+                let question = Question { line: self.clone(), id, _place: among_questions };
+                desk.outbox.push(Message { id, ..message }, to_be_sent);
                 Ok(question)
             }
             Some(Err(Closed)) => Err(CallError::NotSent(desk.why_ended())),
-            None => Err(CallError::NotSent(format!("{}: too much waits to be sent", desk.address))),
+            None => Err(CallError::NotSent(format!("{}: too many questions wait", desk.address))),
         }
     }
 }
@@ -131,19 +163,20 @@ impl Drop for Line {
 struct Question {
     line: Arc<Line>,
     id: u64,
+    /// Among the questions that the other side takes at once.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Question {
-    async fn answer(
+    async fn answer<T>(
         &self,
-        answered: oneshot::Receiver<Result<Bytes, CallError>>,
+        answered: oneshot::Receiver<Result<T, CallError>>,
         limit: Deadline,
-    ) -> Result<Bytes, CallError> {
+    ) -> Result<T, CallError> {
         let desk = &self.line.desk;
         match limit.limit(answered).await {
             Some(Ok(answer)) => answer,
-            // The task that drives the connection is gone, with its runtime.
-            Some(Err(_)) => Err(CallError::Lost(format!("{}: the connection was given up", desk.address))),
+            Some(Err(_)) => Err(CallError::Lost(desk.why_ended())),
             None => match desk.give_up(self.id) {
                 GivenUp::Unsent => Err(CallError::NotSent(format!("{}: could not be sent in time", desk.address))),
                 GivenUp::Sent => Err(CallError::Lost(format!("{}: no answer in time", desk.address))),
@@ -196,12 +229,13 @@ impl Stream {
 }
 
 enum GivenUp {
-    /// Certainly never sent.
+    /// The other side has certainly not heard all of it, and never will.
     Unsent,
     Sent,
 }
 
 async fn drive(desk: Arc<Desk>, pipe: Box<dyn Pipe>, mut sealer: Sealer, opener: Opener) {
+    let at_last = AtLast(&desk);
     let (source, mut sink) = tokio::io::split(pipe);
     let mut inbox = Inbox::new(source, opener);
     let why = tokio::select! {
@@ -212,6 +246,16 @@ async fn drive(desk: Arc<Desk>, pipe: Box<dyn Pipe>, mut sealer: Sealer, opener:
         error = desk.outbox.pour(&mut sink, &mut sealer, || desk.note_sign_of_life()) => error.to_string(),
     };
     desk.end(why);
+    drop(at_last);
+}
+
+/// Whoever waits is told, even if the runtime that drives the connection goes away.
+struct AtLast<'a>(&'a Desk);
+
+impl Drop for AtLast<'_> {
+    fn drop(&mut self) {
+        self.0.end(GIVEN_UP.to_owned());
+    }
 }
 
 async fn listen<R: tokio::io::AsyncRead + Unpin>(desk: &Desk, inbox: &mut Inbox<R>) -> String {
@@ -220,15 +264,14 @@ async fn listen<R: tokio::io::AsyncRead + Unpin>(desk: &Desk, inbox: &mut Inbox<
             Ok(heard) => heard,
             Err(why) => return why,
         };
-        desk.note_sign_of_life();
-        match heard {
-            Heard::Part => {}
-            Heard::Whole(message) => {
-                if let Err(why) = desk.hear(message) {
-                    return why;
-                }
-            }
+        let heard = match heard {
+            Heard::Whole(message) => desk.hear(message),
+            Heard::Part => Ok(()),
+        };
+        if let Err(why) = heard {
+            return why;
         }
+        desk.note_sign_of_life();
     }
 }
 
@@ -269,8 +312,9 @@ impl Desk {
 
     fn hear(&self, message: Message) -> Result<(), String> {
         match message.what {
-            What::Reply => self.replied(message.id, message.body),
+            What::Reply => self.replied(message.id, message.body)?,
             What::Refusal => self.refused(message.id, &message.body),
+            What::Opened => self.opened(message.id)?,
             What::Item => return self.item(message.id, Event::Item(message.body)),
             What::End => {
                 self.item(message.id, Event::End)?;
@@ -285,29 +329,33 @@ impl Desk {
         Ok(())
     }
 
-    fn replied(&self, id: u64, body: Bytes) {
+    fn replied(&self, id: u64, body: Bytes) -> Result<(), String> {
+        match self.lock().waiting.remove(&id) {
+            Some(Waiting::Call(answer)) => drop(answer.send(Ok(body))),
+            Some(Waiting::Subscription(..) | Waiting::Stream(_)) => return Err(OUT_OF_TURN.to_owned()),
+            // Given up meanwhile.
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn opened(&self, id: u64) -> Result<(), String> {
         let mut questions = self.lock();
         match questions.waiting.remove(&id) {
-            Some(Waiting::Call(answer)) => drop(answer.send(Ok(body))),
             Some(Waiting::Subscription(answer, items)) => {
                 questions.waiting.insert(id, Waiting::Stream(items));
-                drop(questions);
-                // If nobody waits for it any more, the question's end has cancelled it.
-                drop(answer.send(Ok(body)));
+                drop(answer.send(Ok(())));
+                Ok(())
             }
-            Some(stream @ Waiting::Stream(_)) => drop(questions.waiting.insert(id, stream)),
-            // It may be a subscription that was given up before all of it was sent.
-            None => self.outbox.cancel(id),
+            Some(Waiting::Call(_) | Waiting::Stream(_)) => Err(OUT_OF_TURN.to_owned()),
+            // Given up meanwhile.
+            None => Ok(()),
         }
     }
 
     fn refused(&self, id: u64, why: &Bytes) {
-        let why = String::from_utf8_lossy(why).into_owned();
-        match self.lock().waiting.remove(&id) {
-            Some(Waiting::Call(answer) | Waiting::Subscription(answer, _)) => {
-                drop(answer.send(Err(CallError::Refused(why))));
-            }
-            Some(Waiting::Stream(_)) | None => {}
+        if let Some(waiting) = self.lock().waiting.remove(&id) {
+            waiting.fail(CallError::Refused(String::from_utf8_lossy(why).into_owned()));
         }
     }
 
@@ -317,11 +365,9 @@ impl Desk {
                 Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
                 Err(mpsc::error::TrySendError::Full(_)) => Err("it sends more than there is room for".to_owned()),
             },
-            Some(Waiting::Call(_) | Waiting::Subscription(..)) => Err("it sends more than was asked for".to_owned()),
-            None => {
-                self.outbox.cancel(id);
-                Ok(())
-            }
+            Some(Waiting::Call(_) | Waiting::Subscription(..)) => Err(OUT_OF_TURN.to_owned()),
+            // Given up meanwhile.
+            None => Ok(()),
         }
     }
 
@@ -336,13 +382,9 @@ impl Desk {
 
     fn note_sign_of_life(&self) {
         let mut questions = self.lock();
-        let is_question = |waiting: &Waiting| match waiting {
-            Waiting::Call(_) | Waiting::Subscription(..) => true,
-            Waiting::Stream(_) => false,
-        };
         questions.heard = clock::now();
         questions.pinged = None;
-        questions.listening = questions.waiting.values().any(is_question).then_some(questions.heard);
+        questions.listening = questions.waiting.values().any(Waiting::is_question).then_some(questions.heard);
     }
 
     /// How long to wait before looking again. Pings when that is due.
@@ -367,27 +409,23 @@ impl Desk {
         Patience::For(PONG_WITHIN)
     }
 
+    /// Only the first reason counts.
     fn end(&self, why: String) {
         let unsent = self.outbox.close();
+        self.places.close();
         let mut questions = self.lock();
-        questions.ended = Some(why);
+        questions.ended.get_or_insert(why);
         let waiting = std::mem::take(&mut questions.waiting);
         drop(questions);
         for (id, waiting) in waiting {
             let lost = if unsent.contains(&id) { CallError::NotSent } else { CallError::Lost };
-            match waiting {
-                Waiting::Call(answer) | Waiting::Subscription(answer, _) => {
-                    drop(answer.send(Err(lost(self.why_ended()))));
-                }
-                // The stream hears that there is nobody left who could send.
-                Waiting::Stream(items) => drop(items),
-            }
+            waiting.fail(lost(self.why_ended()));
         }
     }
 
     fn why_ended(&self) -> String {
         let questions = self.lock();
-        format!("{}: {}", self.address, questions.ended.as_deref().unwrap_or("the connection was given up"))
+        format!("{}: {}", self.address, questions.ended.as_deref().unwrap_or(GIVEN_UP))
     }
 
     fn lock(&self) -> MutexGuard<'_, Questions> {

@@ -146,8 +146,7 @@ impl Door {
             Some(_) if !begins_with_tls(&tcp).await? => return Err(hello::ask_for_tls(&mut tcp).await),
             Some(tls) => Box::new(tls.accept(tcp).await?),
         };
-        let place = self.peers.clone().try_acquire_owned();
-        let place = place.map_err(|_| Stranger::Refused(format!("there are {PEERS_MAX} connections already")))?;
+        let Ok(place) = self.peers.clone().try_acquire_owned() else { return Err(hello::turn_away(&mut pipe).await) };
         let session = hello::listen(&mut pipe, &*self.handler, self.password.as_ref()).await?;
         Ok((pipe, session, place))
     }

@@ -66,7 +66,7 @@ enum Lane {
 
 fn lane(message: &Message) -> Lane {
     match message.what {
-        What::Item | What::End => Lane::Long,
+        What::Opened | What::Item | What::End => Lane::Long,
         What::Call | What::Subscribe | What::Reply | What::Refusal if !message.is_small() => Lane::Long,
         What::Call | What::Subscribe | What::Reply | What::Refusal => Lane::Quick,
         What::Cancel | What::Room | What::Ping | What::Pong => Lane::Quick,
@@ -129,24 +129,30 @@ impl Outbox {
         self.sign(|queues| *queues.room.entry(id).or_default() += items);
     }
 
-    /// Takes back a message of which nothing has been sent yet, and never will be. False: it is on its way.
+    /// Takes back a message that has not been sent, or not to its end. False: all of it is on its way.
     pub fn withdraw(&self, id: u64) -> bool {
         let mut queues = self.lock();
-        let begun = usize::from(queues.long_begun);
-        if let Some(place) = queues.quick.iter().position(|letter| letter.message.id == id) {
+        let is_meant = |letter: &Letter| letter.message.id == id;
+        if let Some(place) = queues.quick.iter().position(is_meant) {
             return queues.quick.remove(place).is_some();
         }
-        let place = queues.long.iter().skip(begun).position(|letter| letter.message.id == id);
-        place.is_some_and(|place| queues.long.remove(begun + place).is_some())
+        let Some(place) = queues.long.iter().position(is_meant) else { return false };
+        queues.long.remove(place);
+        if place == 0 && std::mem::take(&mut queues.long_begun) {
+            // The other side keeps what it has of it until it hears this.
+            queues.cancels.insert(id);
+            drop(queues);
+            self.filled.notify_one();
+        }
+        true
     }
 
-    /// Nothing is accepted or sent any more. Tells whose messages never began to be sent.
+    /// Nothing is accepted or sent any more. Tells whose messages were not sent, or not to their end.
     pub fn close(&self) -> BTreeSet<u64> {
         self.quick_room.close();
         self.long_room.close();
         let queues = std::mem::take(&mut *self.lock());
-        let unsent = queues.long.iter().skip(usize::from(queues.long_begun));
-        queues.quick.iter().chain(unsent).map(|letter| letter.message.id).collect()
+        queues.quick.iter().chain(&queues.long).map(|letter| letter.message.id).collect()
     }
 
     /// Sends what comes, until the connection fails; `progressed` is told whenever a part of a long body has gone.
@@ -238,5 +244,102 @@ impl Queues {
             body: Bytes::new(),
         });
         ping.into_iter().chain(pong).chain(cancels).chain(room).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::CHUNK_BYTES;
+    use super::super::seal::{Hellos, KeyPair};
+    use super::*;
+
+    fn sealer() -> Sealer {
+        let [one, other] = [(); 2].map(|()| KeyPair::generate().unwrap());
+        one.agree(&other.share, None, &Hellos { dialer: b"", listener: b"" }).unwrap().of_dialer().0
+    }
+
+    async fn put(outbox: &Outbox, what: What, id: u64, body_bytes: usize) {
+        let message = Message { what, kind: 0, id, body: vec![0; body_bytes].into() };
+        outbox.send(message).await.unwrap();
+    }
+
+    /// How many bytes go out in the next batch.
+    fn batch(outbox: &Outbox, sealer: &mut Sealer) -> usize {
+        let mut buffer = BytesMut::new();
+        outbox.seal_batch(sealer, &mut buffer);
+        buffer.len()
+    }
+
+    #[tokio::test]
+    async fn what_is_short_does_not_wait_for_what_is_long() {
+        let (outbox, mut sealer) = (Outbox::new(), sealer());
+        put(&outbox, What::Call, 1, 10 * CHUNK_BYTES).await;
+        put(&outbox, What::Call, 2, 10).await;
+        assert!(batch(&outbox, &mut sealer) < 2 * CHUNK_BYTES);
+        assert!(!outbox.withdraw(2), "it has gone with the first part of the long one");
+        assert!(outbox.withdraw(1));
+    }
+
+    #[tokio::test]
+    async fn what_is_long_gets_its_turn() {
+        let (outbox, mut sealer) = (Outbox::new(), sealer());
+        put(&outbox, What::Call, 1, 2 * CHUNK_BYTES).await;
+        for id in 2..20 {
+            put(&outbox, What::Call, id, CHUNK_BYTES).await;
+        }
+        batch(&outbox, &mut sealer);
+        batch(&outbox, &mut sealer);
+        assert!(!outbox.withdraw(1), "two batches carry it");
+        assert!(outbox.withdraw(19));
+    }
+
+    #[tokio::test]
+    async fn items_of_a_stream_keep_their_order() {
+        let (outbox, mut sealer) = (Outbox::new(), sealer());
+        put(&outbox, What::Opened, 1, 0).await;
+        put(&outbox, What::Item, 1, 2 * CHUNK_BYTES).await;
+        put(&outbox, What::Item, 1, 10).await;
+        assert!(batch(&outbox, &mut sealer) > CHUNK_BYTES);
+        assert_eq!(outbox.lock().long.len(), 2, "the short item is behind the long one");
+    }
+
+    #[tokio::test]
+    async fn what_did_not_go_to_its_end_is_told() {
+        let (outbox, mut sealer) = (Outbox::new(), sealer());
+        put(&outbox, What::Call, 1, 10).await;
+        put(&outbox, What::Call, 2, 2 * CHUNK_BYTES).await;
+        put(&outbox, What::Call, 3, 2 * CHUNK_BYTES).await;
+        batch(&outbox, &mut sealer);
+        put(&outbox, What::Call, 4, 10).await;
+        assert_eq!(outbox.close(), BTreeSet::from([2, 3, 4]));
+        assert_eq!(outbox.send(Message::bare(What::Call, 5)).await, Err(Closed));
+    }
+
+    #[tokio::test]
+    async fn a_long_one_that_is_taken_back_half_way_is_cancelled() {
+        let (outbox, mut sealer) = (Outbox::new(), sealer());
+        put(&outbox, What::Call, 1, 2 * CHUNK_BYTES).await;
+        put(&outbox, What::Call, 2, 2 * CHUNK_BYTES).await;
+        batch(&outbox, &mut sealer);
+        assert!(outbox.withdraw(1));
+        assert_eq!(outbox.lock().cancels, BTreeSet::from([1]));
+        assert!(outbox.withdraw(2));
+        assert_eq!(outbox.lock().cancels, BTreeSet::from([1]), "nothing of the second one had gone");
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_a_lane_is_full_waits_for_room() {
+        let (outbox, mut sealer) = (Outbox::new(), sealer());
+        for id in 0..LONG_ROOM as u64 {
+            put(&outbox, What::Call, id, CHUNK_BYTES + 1).await;
+        }
+        let late = Message { what: What::Call, kind: 0, id: 9, body: vec![0; CHUNK_BYTES + 1].into() };
+        let mut waiting = Box::pin(outbox.place_for(&late));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        put(&outbox, What::Call, 10, 10).await;
+        while outbox.lock().long.len() == LONG_ROOM {
+            batch(&outbox, &mut sealer);
+        }
+        assert!(waiting.await.is_ok());
     }
 }

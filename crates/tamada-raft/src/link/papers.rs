@@ -1,17 +1,17 @@
 //! The certificates that we show and trust, read again when their files change: a certificate is renewed every few weeks
 //! and nobody should have to restart a voter for it. Connections that exist stay as they are.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
+use std::{fs, io};
 
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::CallError;
-use super::hello::Stranger;
+use super::hello::{Stranger, linger};
 use super::tls::{TlsFiles, client_config, server_config};
 
 #[derive(Clone)]
@@ -60,7 +60,14 @@ impl Papers {
     pub async fn accept(&self, tcp: TcpStream) -> Result<server::TlsStream<TcpStream>, Stranger> {
         let read = self.read().await.map_err(Stranger::Refused)?;
         let acceptor = read.listening.ok_or_else(|| Stranger::Refused("there is no certificate to show".to_owned()))?;
-        acceptor.accept(tcp).await.map_err(|error| Stranger::Refused(format!("TLS: {error}")))
+        match acceptor.accept(tcp).into_fallible().await {
+            Ok(stream) => Ok(stream),
+            Err((error, _)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Stranger::Gone),
+            Err((error, mut tcp)) => {
+                linger(&mut tcp).await;
+                Err(Stranger::Refused(format!("TLS: {error}")))
+            }
+        }
     }
 
     /// The files may be on a volume that hangs, so this is not for the thread that everything else runs on.
@@ -71,7 +78,7 @@ impl Papers {
     }
 }
 
-fn not_trusted(address: &str, error: &std::io::Error) -> CallError {
+fn not_trusted(address: &str, error: &io::Error) -> CallError {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     match cause {
         Some(rustls::Error::InvalidMessage(_)) => CallError::Refused(format!("{address} does not speak TLS")),

@@ -24,8 +24,16 @@ pub struct Peer(Arc<Shared>);
 struct Shared {
     dialer: Arc<Dialer>,
     state: Mutex<State>,
+    memory: Mutex<Memory>,
+}
+
+/// What outlives a connection.
+#[derive(Default)]
+struct Memory {
     /// As the peer introduced itself last.
-    seen: Mutex<Option<Identity>>,
+    identity: Option<Identity>,
+    /// Why it could not be reached last; cleared when it was.
+    trouble: Option<CallError>,
 }
 
 type Dialed = Result<Arc<Line>, CallError>;
@@ -46,7 +54,7 @@ impl Peer {
         identity: Arc<dyn Fn() -> Identity + Send + Sync>,
     ) -> Self {
         let dialer = Arc::new(Dialer::new(address.into(), security, identity));
-        Self(Arc::new(Shared { dialer, state: Mutex::new(State::Down), seen: Mutex::new(None) }))
+        Self(Arc::new(Shared { dialer, state: Mutex::new(State::Down), memory: Mutex::default() }))
     }
 
     pub fn address(&self) -> &str {
@@ -67,7 +75,7 @@ impl Peer {
 
     /// Who the peer was when we last met.
     pub fn peer_identity(&self) -> Option<Identity> {
-        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.memory().identity.clone()
     }
 
     async fn line(&self, limit: Deadline) -> Dialed {
@@ -80,7 +88,7 @@ impl Peer {
         match limit.limit(dialing.wait_for(Option::is_some)).await {
             Some(Ok(dialed)) => dialed.clone().unwrap_or_else(|| Err(unreached("no connection"))),
             Some(Err(_)) => Err(unreached("the dialing was given up")),
-            None => Err(unreached("no connection in time")),
+            None => Err(self.0.memory().trouble.clone().unwrap_or_else(|| unreached("no connection in time"))),
         }
     }
 }
@@ -113,20 +121,32 @@ impl Shared {
     async fn dial(self: Arc<Self>, pause: Duration, told: watch::Sender<Option<Dialed>>) {
         tokio::time::sleep(pause).await;
         let dialed = self.dialer.dial().await;
-        *self.lock() = match &dialed {
+        let state = match &dialed {
             Ok(line) => {
-                *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.peer.clone());
+                *self.memory() = Memory { identity: Some(line.peer.clone()), trouble: None };
                 State::Up(line.clone())
             }
-            Err(why @ CallError::Refused(_)) => State::Failed(why.clone(), clock::now() + PAUSE_AFTER_REFUSAL),
-            Err(why @ (CallError::NotSent(_) | CallError::Lost(_))) => {
-                State::Failed(why.clone(), clock::now() + PAUSE.mul_f64(0.5 + fastrand::f64()))
+            Err(trouble) => {
+                self.memory().trouble = Some(trouble.clone());
+                State::Failed(trouble.clone(), clock::now() + pause_after(trouble))
             }
         };
+        *self.lock() = state;
         told.send_replace(Some(dialed));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pause_after(trouble: &CallError) -> Duration {
+    match trouble {
+        CallError::Refused(_) => PAUSE_AFTER_REFUSAL,
+        CallError::NotSent(_) | CallError::Lost(_) => PAUSE.mul_f64(0.5 + fastrand::f64()),
     }
 }

@@ -9,7 +9,9 @@ use crate::clock;
 
 /// The same address and reason are told once in this time.
 const QUIET: Duration = Duration::from_secs(60);
-/// So many different ones are remembered; more of them in a minute are told together.
+/// Whoever does not come back for so long is forgotten, with what was not told of him.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+/// So many different ones are remembered; the others are told together.
 const REMEMBERED_MAX: usize = 256;
 
 #[derive(Default)]
@@ -43,8 +45,10 @@ impl Refusals {
 
     fn weigh(&self, now: Duration, from: Option<IpAddr>, why: &str) -> Say {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those whose minute is over and who did not come back need not be remembered.
-        told.retain(|_, told| told.untold > 0 || now.saturating_sub(told.at) < QUIET);
+        told.retain(|_, told| {
+            let for_long = if told.untold > 0 { FORGOTTEN_AFTER } else { QUIET };
+            now.saturating_sub(told.at) < for_long
+        });
         let full = told.len() >= REMEMBERED_MAX;
         let known = told.contains_key(&(from, why.to_owned()));
         let key = if full && !known { (None, "many addresses".to_owned()) } else { (from, why.to_owned()) };

@@ -12,10 +12,8 @@ use super::dial::Pipe;
 use super::frame::{Heard, Inbox, Message, What};
 use super::hello::Session;
 use super::outbox::{Closed, Outbox};
-use super::{BODY_MAX_BYTES, Handler, Identity, STREAM_ROOM};
+use super::{BODY_MAX_BYTES, Handler, Identity, QUESTIONS_MAX, STREAM_ROOM};
 
-/// Of one connection, together with its streams. Our own dialers stay far below.
-const QUESTIONS_MAX: usize = 1024;
 /// The dialer asks whether we are there every three seconds; one that does not is gone, or frozen.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
@@ -91,7 +89,9 @@ impl Service {
                 Ok(())
             }
             What::Pong => Ok(()),
-            What::Reply | What::Refusal | What::Item | What::End => Err("it answers where it should ask".to_owned()),
+            What::Reply | What::Refusal | What::Opened | What::Item | What::End => {
+                Err("it answers where it should ask".to_owned())
+            }
         }
     }
 
@@ -172,7 +172,7 @@ async fn stream(
         Ok(items) => items,
         Err(why) => return outbox.send(refusal(id, &why)).await,
     };
-    outbox.send(Message::bare(What::Reply, id)).await?;
+    outbox.send(Message::bare(What::Opened, id)).await?;
     while let Some(item) = items.recv().await {
         if item.len() > BODY_MAX_BYTES {
             tracing::error!("a stream is ended: {}", too_long(&item));
