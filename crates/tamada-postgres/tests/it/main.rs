@@ -14,4 +14,5 @@ mod rewind;
 mod setup;
 mod slots;
 mod stop;
+mod template;
 mod tls;

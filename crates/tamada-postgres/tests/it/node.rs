@@ -45,34 +45,6 @@ pub fn become_postgres() {
     });
 }
 
-/// A stopped cluster of small segments, with its users, as the jobs leave it.
-async fn template() -> PathBuf {
-    let node = Node::with("template", |config, _| {
-        config.bootstrap.initdb =
-            json!([{"encoding": "UTF8"}, {"auth": "scram-sha-256"}, "no-sync", {"wal-segsize": "1"}]);
-    })
-    .await;
-    node.bootstrap().await;
-    assert!(matches!(node.run(Job::Stop(fast_stop())).await, JobEnd::Stopped(Some(_))));
-    sweep_templates();
-    let template = std::env::temp_dir().join(format!("{TEMPLATE_NAME}{}", std::process::id()));
-    std::fs::rename(&node.config.data_dir, &template).unwrap();
-    template
-}
-
-const TEMPLATE_NAME: &str = "tamada-it-template-";
-
-/// The template serves all tests of a run, so nobody can remove it in the end; the next run does.
-fn sweep_templates() {
-    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let of_dead = |pid: &str| !Path::new("/proc").join(pid).exists();
-        if name.strip_prefix(TEMPLATE_NAME).is_some_and(of_dead) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 fn scratch(name: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -170,13 +142,9 @@ impl Node {
         Self::primary_with(name, |_, _| {}).await
     }
 
-    /// Made once by the real jobs and copied for everybody else, because initdb costs most of a test's time.
     pub async fn primary_with(name: &str, change: impl FnOnce(&mut PostgresConfig, &Path)) -> Self {
-        static TEMPLATE: tokio::sync::OnceCell<PathBuf> = tokio::sync::OnceCell::const_new();
-        let template = TEMPLATE.get_or_init(template).await;
         let (mut config, dir) = config(name);
-        let copied = std::process::Command::new("cp").arg("-a").arg(template).arg(&config.data_dir).status();
-        assert!(copied.unwrap().success());
+        crate::template::copy_to(&config.data_dir).await;
         change(&mut config, &dir);
         let node = Self::start(config, dir).await;
         assert_eq!(node.run(Job::StartPrimary { timeout: LIMIT }).await, JobEnd::Done);
