@@ -24,6 +24,10 @@ pub(crate) enum RecordKind {
     Identity = 4,
     /// Between nodes.
     Message = 5,
+    /// A place in the log.
+    Position = 6,
+    /// Which state a snapshot is of.
+    SnapshotAbout = 7,
 }
 
 pub(crate) fn seal(kind: RecordKind, format: u8, body: &[u8]) -> Vec<u8> {

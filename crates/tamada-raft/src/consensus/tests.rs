@@ -1,0 +1,4 @@
+//! The log and the machine, under the library's own tests and under the library itself.
+
+mod alone;
+mod suite;
