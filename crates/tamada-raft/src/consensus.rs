@@ -36,8 +36,7 @@ use crate::{Command, Outcome};
 pub(crate) use config::{ELECTION, raft as raft_config};
 pub(crate) use log::LogStore;
 pub(crate) use machine::Machine;
-pub(crate) use propose::Proposer;
-pub(crate) use watches::{Watched, WatchedEnd, Watching};
+pub(crate) use propose::{NotProposed, Proposer};
 
 openraft::declare_raft_types!(
     pub(crate) TypeConfig:

@@ -4,12 +4,21 @@
 //! It knows nothing about PostgreSQL, about the keys of a cluster, or about who asks. What can be asked is in [`txn`],
 //! what happens to the keys in `keyspace`, how voters find and trust each other in `link` and `join`.
 
+mod ask;
+mod client;
 mod clock;
 mod codec;
 mod consensus;
 mod disk;
+mod far;
 mod keyspace;
 pub mod link;
+mod node;
+mod peers;
 pub mod txn;
 
+pub use client::{
+    Changes, Client, MemberChange, MemberStatus, ReadReply, Reading, StoreStatus, Submitted, Trouble, Watch, WatchEnd,
+};
+pub use node::{Voter, VoterConfig};
 pub use txn::*;

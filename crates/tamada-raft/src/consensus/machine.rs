@@ -13,8 +13,9 @@ use tokio::sync::watch;
 
 use super::horizon::{Horizon, Worth};
 use super::leases::{Arrivals, Leases};
-use super::watches::{Watches, Watching};
+use super::watches::Watches;
 use super::{Batch, Entry, Membership, SnapshotMeta, StorageError, StoredMembership, TypeConfig, entry};
+use crate::client::Watch;
 use crate::clock;
 use crate::codec::CodecError;
 use crate::disk::{Change, Disk};
@@ -95,7 +96,7 @@ impl Machine {
         (keyspace.revision(), ranges.iter().map(|range| keyspace.range(range)).collect())
     }
 
-    pub fn watch(&self, keys: Keys, from: Option<Revision>) -> Watching {
+    pub fn watch(&self, keys: Keys, from: Option<Revision>) -> Watch {
         let State { keyspace, watches, .. } = &mut *self.locked();
         watches.begin(keyspace, keys, from)
     }

@@ -5,44 +5,22 @@
 
 use tokio::sync::mpsc;
 
+use crate::client::{Changes, Watch, WatchEnd};
 use crate::keyspace::Keyspace;
 use crate::{Change, Keys, Revision};
 
 /// Revisions that wait for one watch. A cluster at rest makes a few a second.
 const QUEUE: usize = 256;
 
-/// Changes as they happen. Ends when dropped.
-pub(crate) struct Watching {
-    /// The newest revision when it began.
-    pub began_at: Revision,
-    /// Ended without a word: the store was closed.
-    pub changes: mpsc::Receiver<Result<Watched, WatchedEnd>>,
-}
-
-/// What one revision changed among the watched keys.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Watched {
-    pub revision: Revision,
-    pub changes: Vec<Change>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum WatchedEnd {
-    /// What was asked for, or what happened meanwhile, is not kept any more.
-    Compacted { oldest: Revision },
-    /// It did not take its changes away.
-    TooSlow,
-}
-
 #[derive(Default)]
-pub(super) struct Watches(Vec<Watch>);
+pub(super) struct Watches(Vec<Watcher>);
 
-struct Watch {
+struct Watcher {
     keys: Keys,
     /// What is older is not asked for.
     from: Revision,
     /// The last place is kept for the word that ends it.
-    queue: mpsc::Sender<Result<Watched, WatchedEnd>>,
+    queue: mpsc::Sender<Result<Changes, WatchEnd>>,
 }
 
 /// Whether a watch goes on.
@@ -54,21 +32,21 @@ enum Standing {
 
 impl Watches {
     /// Begins with what has happened from this revision on, if it is given.
-    pub(super) fn begin(&mut self, keyspace: &Keyspace, keys: Keys, from: Option<Revision>) -> Watching {
+    pub(super) fn begin(&mut self, keyspace: &Keyspace, keys: Keys, from: Option<Revision>) -> Watch {
         let began_at = keyspace.revision();
         let from = from.unwrap_or(began_at + 1);
         let past = keyspace.changes_since(&keys, from);
         let (queue, changes) = mpsc::channel(past.as_ref().map_or(0, Vec::len) + QUEUE + 1);
-        let watch = Watch { keys, from, queue };
+        let watch = Watcher { keys, from, queue };
         match past {
             Ok(past) => {
                 // The queue is long enough for all of it.
                 watch.tell_all(past);
                 self.0.push(watch);
             }
-            Err(compacted) => watch.end(WatchedEnd::Compacted { oldest: compacted.oldest }),
+            Err(compacted) => watch.end(WatchEnd::Compacted { oldest: compacted.oldest }),
         }
-        Watching { began_at, changes }
+        Watch { began_at, changes }
     }
 
     /// Everything that one revision changed.
@@ -84,14 +62,14 @@ impl Watches {
         self.0.retain(|watch| match keyspace.changes_since(&watch.keys, watch.from.max(last + 1)) {
             Ok(missed) => watch.tell_all(missed) == Standing::Goes,
             Err(compacted) => {
-                watch.end(WatchedEnd::Compacted { oldest: compacted.oldest });
+                watch.end(WatchEnd::Compacted { oldest: compacted.oldest });
                 false
             }
         });
     }
 }
 
-impl Watch {
+impl Watcher {
     fn interest(&self, revision: Revision, changes: &[Change]) -> Vec<Change> {
         if revision < self.from {
             return Vec::new();
@@ -110,16 +88,16 @@ impl Watch {
 
     fn tell(&self, revision: Revision, changes: Vec<Change>) -> Standing {
         if self.queue.capacity() <= 1 {
-            self.end(WatchedEnd::TooSlow);
+            self.end(WatchEnd::Lost("its changes were not taken away".to_owned()));
             return Standing::Ended;
         }
-        match self.queue.try_send(Ok(Watched { revision, changes })) {
+        match self.queue.try_send(Ok(Changes { revision, changes })) {
             Ok(()) => Standing::Goes,
             Err(_) => Standing::Ended,
         }
     }
 
-    fn end(&self, why: WatchedEnd) {
+    fn end(&self, why: WatchEnd) {
         // Nobody is there to hear it if this fails.
         let _ = self.queue.try_send(Err(why));
     }

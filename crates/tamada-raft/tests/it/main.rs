@@ -1,3 +1,7 @@
-//! The store from outside: nodes that talk over real sockets.
+//! The store as a whole: real voters in this process, each on a thread, a port and a folder of its own; and its parts on
+//! real sockets and files.
 
 mod link;
+mod members;
+mod together;
+mod voters;

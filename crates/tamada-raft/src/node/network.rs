@@ -1,0 +1,106 @@
+//! The consensus' own messages, on the way to another node.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::error::{Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
+use openraft::{Snapshot, Vote};
+
+use super::standing::Heard;
+use crate::codec::CodecError;
+use crate::consensus::{Place, TypeConfig, message};
+use crate::link::CallError;
+use crate::peers::{Kind, Peers};
+
+/// After a node could not be reached. A node that is back must hear its leader before it thinks of an election.
+const BACKOFF: Duration = Duration::from_millis(200);
+/// A snapshot is a few hundred kilobytes, on a bad day some megabytes.
+const SNAPSHOT: Duration = Duration::from_secs(30);
+
+pub(super) struct Network {
+    pub peers: Arc<Peers>,
+    pub heard: Arc<Heard>,
+}
+
+/// The way to one node.
+pub(super) struct Wire {
+    peers: Arc<Peers>,
+    heard: Arc<Heard>,
+    to: u64,
+    address: String,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Wire;
+
+    async fn new_client(&mut self, to: u64, place: &Place) -> Wire {
+        Wire { peers: self.peers.clone(), heard: self.heard.clone(), to, address: place.address.clone() }
+    }
+}
+
+impl Wire {
+    async fn call(&self, kind: Kind, body: Vec<u8>, within: Duration) -> Result<bytes::Bytes, CallError> {
+        let answer = self.peers.at(&self.address).call(kind, body, within).await?;
+        self.heard.from(self.to);
+        Ok(answer)
+    }
+}
+
+type Failed<E> = RPCError<u64, Place, E>;
+
+fn failed<E: std::error::Error>(error: CallError) -> Failed<E> {
+    match error {
+        CallError::NotSent(_) | CallError::Refused(_) => RPCError::Unreachable(Unreachable::new(&error)),
+        CallError::Lost(_) => RPCError::Network(NetworkError::new(&error)),
+    }
+}
+
+fn garbled<E: std::error::Error>(error: CodecError) -> Failed<E> {
+    RPCError::Unreachable(Unreachable::new(&error))
+}
+
+impl RaftNetwork<TypeConfig> for Wire {
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<u64>, Failed<RaftError<u64>>> {
+        let body = message::append_to_bytes(self.to, &request);
+        let answer = self.call(Kind::Append, body, option.hard_ttl()).await.map_err(failed)?;
+        message::append_answer_from_bytes(&answer).map_err(garbled)
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<u64>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<u64>, Failed<RaftError<u64>>> {
+        let body = message::vote_to_bytes(self.to, &request);
+        let answer = self.call(Kind::Vote, body, option.hard_ttl()).await.map_err(failed)?;
+        message::vote_answer_from_bytes(&answer).map_err(garbled)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote<u64>,
+        snapshot: Snapshot<TypeConfig>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
+        let body = message::snapshot_to_bytes(self.to, &vote, &snapshot);
+        let answer = tokio::select! {
+            answer = self.call(Kind::Snapshot, body, SNAPSHOT) => answer,
+            closed = cancel => return Err(closed.into()),
+        };
+        let answer = answer.map_err(|error| StreamingError::Unreachable(Unreachable::new(&error)))?;
+        message::snapshot_answer_from_bytes(&answer)
+            .map_err(|error| StreamingError::Unreachable(Unreachable::new(&error)))
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(BACKOFF))
+    }
+}

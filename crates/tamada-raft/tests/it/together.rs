@@ -1,0 +1,144 @@
+//! What a store does for those who use it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tamada_raft::link::Security;
+use tamada_raft::{Client, Keys, Op, Reading, Refusal, Txn};
+
+use crate::voters::{LIMIT, Voters, absent, done, put, read, simple, value};
+
+#[tokio::test]
+async fn one_voter_alone_is_a_store() {
+    let voters = Voters::new(1).await;
+    let client = voters.client(0);
+    done(&client, put("a", "1")).await;
+    assert_eq!(value(&client, "a").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn what_one_writes_all_read() {
+    let voters = Voters::new(3).await;
+    for place in 0..3 {
+        let name = format!("from {place}");
+        done(&voters.client(place), put("a", &name)).await;
+        for reader in 0..3 {
+            assert_eq!(value(&voters.client(reader), "a").await, Some(name.clone()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_outlives_all() {
+    let mut voters = Voters::new(3).await;
+    let written = done(&voters.client(0), put("a", "1")).await;
+    (0..3).for_each(|place| voters.stop(place));
+    (0..3).for_each(|place| voters.start(place));
+    let client = voters.client(2);
+    assert_eq!(value(&client, "a").await.as_deref(), Some("1"));
+    assert_eq!(read(&client, "a", Reading::AtLeast(written.revision)).await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn two_of_three_go_on_without_their_leader() {
+    let mut voters = Voters::new(3).await;
+    done(&voters.client(0), put("a", "1")).await;
+    let leader = voters.leader(0).await;
+    voters.stop(leader);
+    let other = (leader + 1) % 3;
+    assert_eq!(value(&voters.client(other), "a").await.as_deref(), Some("1"));
+    done(&voters.client(other), put("a", "2")).await;
+    voters.start(leader);
+    assert_eq!(value(&voters.client(leader), "a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn one_of_three_knows_that_it_is_alone() {
+    let mut voters = Voters::new(3).await;
+    done(&voters.client(0), put("a", "1")).await;
+    voters.stop(1);
+    voters.stop(2);
+    voters.until(0, "it hears no majority", |status| !status.quorum).await;
+    let client = voters.client(0);
+    let brief = Duration::from_millis(500);
+    for how in [Reading::Linearizable, Reading::AtLeast(0)] {
+        let why = client.read(vec![], how, brief).await.expect_err("nobody confirms").to_string();
+        assert!(why.contains("no majority") && why.contains(&voters.address(1)), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_far_away_needs_only_addresses() {
+    let mut voters = Voters::new(3).await;
+    let addresses = vec!["127.0.0.1:1".to_owned(), voters.address(0), voters.address(1), voters.address(2)];
+    let client = Client::remote(addresses, Security::default());
+    done(&client, put("a", "1")).await;
+    voters.stop(0);
+    assert_eq!(value(&client, "a").await.as_deref(), Some("1"));
+    assert_eq!(client.status(LIMIT).await.expect("a status").members.len(), 3);
+}
+
+#[tokio::test]
+async fn a_watch_tells_every_change_once_and_in_order() {
+    let voters = Voters::new(3).await;
+    let first = done(&voters.client(0), put("a/0", "0")).await.revision;
+    let near = voters.client(1).watch(Keys::prefix(b"a/"), Some(first), LIMIT).await.expect("a watch");
+    let far = Client::remote(vec![voters.address(2)], Security::default());
+    let far = far.watch(Keys::prefix(b"a/"), Some(first), LIMIT).await.expect("a watch");
+    for number in 1..50 {
+        done(&voters.client(number % 3), put(&format!("a/{number}"), &number.to_string())).await;
+        done(&voters.client(number % 3), put("elsewhere", "x")).await;
+    }
+    for mut watch in [near, far] {
+        for number in 0..50 {
+            let changes = tokio::time::timeout(LIMIT, watch.next()).await.expect("in time").expect("a change");
+            assert_eq!(changes.changes.len(), 1);
+            assert_eq!(changes.changes[0].now.value, number.to_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lease_ends_when_it_is_not_renewed_and_takes_its_keys_along() {
+    let voters = Voters::new(3).await;
+    let client = voters.client(0);
+    let ttl = Duration::from_millis(500);
+    let take = Txn { then: vec![Op::Grant { id: 7, ttl }, Op::Put(simple("leader", "me", 7))], ..Txn::default() };
+    let mut watch = client.watch(Keys::prefix(b"leader"), None, LIMIT).await.expect("a watch");
+    let asked = std::time::Instant::now();
+    assert!(done(&client, take).await.result.is_ok());
+    watch.next().await.expect("it is taken");
+    let gone = tokio::time::timeout(LIMIT, watch.next()).await.expect("in time").expect("a change");
+    assert!(asked.elapsed() >= ttl, "it ended after {:?}", asked.elapsed());
+    assert_eq!(gone.changes[0].now.key, "leader");
+    let renew = Txn { then: vec![Op::KeepAlive(7)], ..Txn::default() };
+    assert_eq!(done(&client, renew).await.result, Err(Refusal::LeaseNotFound));
+}
+
+#[tokio::test]
+async fn a_lease_outlives_a_change_of_leaders() {
+    let mut voters = Voters::new(3).await;
+    let ttl = Duration::from_secs(300);
+    let take = Txn { then: vec![Op::Grant { id: 7, ttl }, Op::Put(simple("leader", "me", 7))], ..Txn::default() };
+    done(&voters.client(0), take).await;
+    let leader = voters.leader(0).await;
+    voters.stop(leader);
+    let client = voters.client((leader + 1) % 3);
+    let lease = client.lease(7, LIMIT).await.expect("an answer").expect("it lives");
+    assert_eq!((lease.ttl, lease.keys), (ttl, vec![Bytes::from_static(b"leader")]));
+    assert!(lease.left <= ttl);
+    assert_eq!(value(&client, "leader").await.as_deref(), Some("me"));
+}
+
+#[tokio::test]
+async fn of_many_who_race_one_wins() {
+    let voters = Voters::new(3).await;
+    let race = |runner: usize| {
+        let client = voters.client(runner % 3);
+        let then = vec![Op::Put(simple("leader", &runner.to_string(), 0))];
+        async move { done(&client, Txn { when: vec![absent("leader")], then, otherwise: vec![] }).await }
+    };
+    let outcomes = futures_util::future::join_all((0..30).map(race)).await;
+    let won = outcomes.iter().filter(|outcome| outcome.result.as_ref().is_ok_and(|reply| reply.held)).count();
+    assert_eq!(won, 1);
+}
