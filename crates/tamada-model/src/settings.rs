@@ -332,7 +332,7 @@ pub struct RaftConfig {
     pub partners: Vec<String>,
     pub password: Option<Secret>,
     pub tls: TlsFiles,
-    /// Where etcd's protocol is spoken; `None`: nowhere.
+    /// Where etcd's protocol is spoken, `*` for all addresses of this host; `None`: nowhere.
     pub etcd_addr: Option<String>,
 }
 
@@ -341,7 +341,7 @@ pub struct RaftConfig {
 pub struct RaftVoter {
     /// Where the others reach it.
     pub self_addr: String,
-    /// Where it listens, if that differs.
+    /// Where it listens, if that differs; `*` for all addresses of this host.
     pub bind_addr: Option<String>,
     pub data_dir: PathBuf,
 }

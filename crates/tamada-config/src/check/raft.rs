@@ -54,6 +54,9 @@ pub fn problems(effective: &Document) -> Vec<(&'static str, String)> {
     if raft.etcd_addr.is_some() && raft.etcd_addr.as_deref() == raft.voter.as_ref().map(listens_at) {
         problems.push(("raft.etcd_addr", "is where our voter listens: give it another port".to_owned()));
     }
+    if raft.voter.is_some() && raft.tls.cert.is_none() && (raft.tls.ca.is_some() || raft.tls.key.is_some()) {
+        problems.push(("raft.cert", "is missing: a voter that speaks TLS shows a certificate".to_owned()));
+    }
     if is_inside_postgres(&raft, effective) {
         let what = "lies inside postgresql.data_dir, which is emptied for a new clone: give a directory of its own";
         problems.push(("raft.data_dir", what.to_owned()));
@@ -118,11 +121,10 @@ fn in_one_form(text: &str) -> Option<String> {
     Some(authority(&host.to_lowercase(), port))
 }
 
-/// `*` and nothing are all addresses of this host.
+/// No host is the same as `*`: all addresses of this one.
 fn listen_address(effective: &Document, path: &str) -> Option<String> {
     let (host, port) = hosts_and_port(text(effective, path)?.trim(), None)?;
-    let host = if ["", "*"].contains(&host.as_str()) { "0.0.0.0".to_owned() } else { host.to_lowercase() };
-    Some(authority(&host, port))
+    Some(authority(if host.is_empty() { "*" } else { &host }, port))
 }
 
 fn listens_at(voter: &RaftVoter) -> &str {

@@ -38,7 +38,7 @@ fn three_voters() {
     ));
     let voter = raft.voter.as_ref().expect("we have one");
     assert_eq!(voter.self_addr, "10.0.0.1:2222");
-    assert_eq!(voter.bind_addr.as_deref(), Some("0.0.0.0:2223"));
+    assert_eq!(voter.bind_addr.as_deref(), Some("*:2223"));
     assert_eq!(voter.data_dir, Path::new("/var/lib/tamada"));
     assert_eq!(raft.partners, ["10.0.0.2:2222", "10.0.0.3:2222"]);
     assert_eq!(raft.voters(), ["10.0.0.1:2222", "10.0.0.2:2222", "10.0.0.3:2222"]);
@@ -88,6 +88,7 @@ fn a_section_that_cannot_work_is_told() {
             "self_addr: 'a:1', data_dir: /data/raft",
             "raft.data_dir: lies inside postgresql.data_dir, which is emptied for a new clone: give a directory of its own",
         ),
+        ("self_addr: 'a:1', cacert: /ca", "raft.cert: is missing: a voter that speaks TLS shows a certificate"),
         ("self_addr: 'a:1', min_timeout: x", "raft.min_timeout: is not a number"),
     ];
     for (section, expected) in table {
