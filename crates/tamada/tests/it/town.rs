@@ -61,17 +61,17 @@ fn clock() -> Instant {
 
 /// Looks again every 20 ms until it is so.
 pub fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    wait_within(LIMIT, what, look)
+    seen_within(LIMIT, look).unwrap_or_else(|| panic!("waited {LIMIT:?} in vain: {what}"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the pause between two looks at another process")]
-pub fn wait_within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+fn seen_within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = clock();
     loop {
-        if let Some(found) = look() {
+        let found = look();
+        if found.is_some() || begun.elapsed() >= limit {
             return found;
         }
-        assert!(begun.elapsed() < limit, "waited {limit:?} in vain: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -207,9 +207,12 @@ impl Town {
         self.kill_agent(at);
     }
 
+    /// The server at work there; a file that a killed one left may name a stranger by now.
     pub fn postmaster(&self, at: usize) -> Option<u32> {
-        let file = self.base.join(format!("pg-{}/postmaster.pid", self.members[at].name));
-        fs::read_to_string(file).ok()?.lines().next()?.trim().parse().ok()
+        let data_dir = self.base.join(format!("pg-{}", self.members[at].name));
+        let file = fs::read_to_string(data_dir.join("postmaster.pid")).ok()?;
+        let pid = file.lines().next()?.trim().parse().ok()?;
+        (fs::read_link(format!("/proc/{pid}/cwd")).ok()? == data_dir.canonicalize().ok()?).then_some(pid)
     }
 
     /// Every process of the postmaster's session.
@@ -221,6 +224,14 @@ impl Town {
         for child in children_of_session(postmaster) {
             signal(child, rustix::process::Signal::KILL);
         }
+    }
+
+    /// At once, but in order: a server that is killed leaves its shared memory to the machine.
+    fn end_postgres(&self, at: usize) {
+        let Some(postmaster) = self.postmaster(at) else { return };
+        signal(postmaster, rustix::process::Signal::QUIT);
+        seen_within(Duration::from_secs(10), || is_gone(postmaster).then_some(()));
+        self.kill_postgres(at);
     }
 
     pub fn get(&self, at: usize, path: &str) -> Option<(u16, String)> {
@@ -275,7 +286,8 @@ impl Town {
 impl Drop for Town {
     fn drop(&mut self) {
         for at in 0..self.members.len() {
-            self.kill_host(at);
+            self.kill_agent(at);
+            self.end_postgres(at);
         }
         if let Some(etcd) = &mut self.etcd {
             let _ = etcd.kill();
@@ -299,6 +311,10 @@ pub fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     // It may have ended already.
     let _ = pid.map(|pid| rustix::process::kill_process(pid, signal));
+}
+
+fn is_gone(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 
 /// The postmaster leads a session of its own; its children carry its id as their session.
