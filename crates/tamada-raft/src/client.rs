@@ -19,7 +19,8 @@ pub struct Client(Way);
 
 #[derive(Clone)]
 enum Way {
-    Near(Near),
+    /// Through the voter of this process while it lives, and then through the others.
+    Near(Near, Far),
     Far(Far),
 }
 
@@ -130,8 +131,8 @@ pub struct MemberStatus {
 }
 
 impl Client {
-    pub(crate) fn near(node: Near) -> Self {
-        Self(Way::Near(node))
+    pub(crate) fn near(node: Near, others: Far) -> Self {
+        Self(Way::Near(node, others))
     }
 
     /// Through the voters at these addresses (`host:port`). Connections are made when they are needed, on the runtime of
@@ -190,8 +191,8 @@ impl Client {
     /// All changes of these keys: from this revision on, if it is given, else from now on.
     pub async fn watch(&self, keys: Keys, from: Option<Revision>, within: Duration) -> Result<Watch, Trouble> {
         match &self.0 {
-            Way::Near(node) => node.watch(keys, from),
-            Way::Far(far) => far.watch(keys, from, within).await,
+            Way::Near(node, _) if node.lives() => node.watch(keys, from),
+            Way::Near(_, far) | Way::Far(far) => far.watch(keys, from, within).await,
         }
     }
 
@@ -205,8 +206,8 @@ impl Client {
 
     async fn ask(&self, ask: Ask, within: Duration) -> Result<Reply, Failure> {
         match &self.0 {
-            Way::Near(node) => node.ask(ask, within).await,
-            Way::Far(far) => far.ask(ask, within).await,
+            Way::Near(node, _) if node.lives() => node.ask(ask, within).await,
+            Way::Near(_, far) | Way::Far(far) => far.ask(ask, within).await,
         }
     }
 }

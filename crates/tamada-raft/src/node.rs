@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::ask::{Ask, Errand, Failure, Hop, Reply};
@@ -57,9 +58,15 @@ pub(crate) struct Node {
 pub(crate) struct Near {
     node: Arc<Node>,
     runtime: Handle,
+    /// Why it ended, if it did so by itself; closed when it was stopped.
+    ended: watch::Receiver<Option<String>>,
 }
 
 impl Near {
+    pub fn lives(&self) -> bool {
+        self.ended.has_changed().is_ok() && self.ended.borrow().is_none()
+    }
+
     pub async fn ask(&self, ask: Ask, within: Duration) -> Result<Reply, Failure> {
         let node = self.node.clone();
         let errand = Errand { ask, within, hop: Hop::First };

@@ -15,6 +15,7 @@ use super::{Near, Node, join, judge};
 use crate::client::Client;
 use crate::consensus::{self, Proposer, Raft};
 use crate::disk::{Disk, Health, Identity as Kept};
+use crate::far::Far;
 use crate::link::{Identity, Listener, Role, Security};
 use crate::peers::Peers;
 
@@ -58,7 +59,8 @@ impl Voter {
         Ok(Self { client, ended, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// The way to the store through this node, without a network hop to it.
+    /// The way to the store through this node, without a network hop to it. When the node has ended, it leads through the
+    /// others.
     pub fn client(&self) -> Client {
         self.client.clone()
     }
@@ -93,14 +95,15 @@ async fn live(config: VoterConfig, ready: Ready, stop: oneshot::Receiver<()>, te
         Ok(begun) => begun,
         Err(why) => return drop(ready.send(Err(why))),
     };
-    let near = Near { node: node.clone(), runtime: Handle::current() };
+    let near = Near { node: node.clone(), runtime: Handle::current(), ended: tell.subscribe() };
+    let others = Far::new(node.config.partner_addrs.clone(), node.config.security.clone());
     let tasks = [
         tokio::spawn(listening),
         tokio::spawn(join::belong(node.clone())),
         tokio::spawn(join::keep(node.clone())),
         tokio::spawn(judge::judge(node.clone())),
     ];
-    if ready.send(Ok(Client::near(near))).is_ok() {
+    if ready.send(Ok(Client::near(near, others))).is_ok() {
         tokio::select! {
             _ = stop => {}
             why = failed(&node) => {

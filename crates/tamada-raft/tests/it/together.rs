@@ -53,6 +53,17 @@ async fn two_of_three_go_on_without_their_leader() {
 }
 
 #[tokio::test]
+async fn who_has_lost_its_own_voter_asks_the_others() {
+    let mut voters = Voters::new(3).await;
+    let client = voters.client(0);
+    done(&client, put("a", "1")).await;
+    voters.stop(0);
+    assert_eq!(value(&client, "a").await.as_deref(), Some("1"));
+    done(&client, put("a", "2")).await;
+    assert_eq!(value(&voters.client(1), "a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
 async fn one_of_three_knows_that_it_is_alone() {
     let mut voters = Voters::new(3).await;
     done(&voters.client(0), put("a", "1")).await;
