@@ -14,6 +14,7 @@
 //! network; keep a clone of the [`Machine`] to read, to watch and to judge leases by; write through [`Proposer`], which
 //! puts into one entry whatever was asked while the last one was on its way.
 
+mod alone;
 mod config;
 mod entry;
 mod horizon;
@@ -33,6 +34,7 @@ use openraft::{AnyError, LogId, StorageIOError};
 use crate::disk::Disk;
 use crate::{Command, Outcome};
 
+pub(crate) use alone::{Alone, go_on_alone};
 pub(crate) use config::{ELECTION, raft as raft_config};
 pub(crate) use log::LogStore;
 pub(crate) use machine::Machine;

@@ -146,6 +146,11 @@ impl Keyspace {
     }
 
     /// The addresses at which newcomers may join.
+    /// The store goes on as another one.
+    pub fn belong_to(&mut self, cluster: u64) {
+        self.cluster = Some(cluster);
+    }
+
     pub fn invited(&self) -> &BTreeSet<String> {
         &self.invited
     }

@@ -15,10 +15,12 @@ mod keyspace;
 pub mod link;
 mod node;
 mod peers;
+mod recover;
 pub mod txn;
 
 pub use client::{
     Changes, Client, MemberChange, MemberStatus, ReadReply, Reading, StoreStatus, Submitted, Trouble, Watch, WatchEnd,
 };
 pub use node::{Voter, VoterConfig};
+pub use recover::recover;
 pub use txn::*;

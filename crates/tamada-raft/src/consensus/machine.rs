@@ -101,6 +101,19 @@ impl Machine {
         watches.begin(keyspace, keys, from)
     }
 
+    pub(super) fn last(&self) -> Option<LogId<u64>> {
+        self.locked().last
+    }
+
+    /// The keys and the members as these entries make them, which follow what is applied here.
+    pub(super) fn after(&self, entries: Vec<Entry>) -> (Keyspace, Membership) {
+        let mut state = self.locked();
+        for entry in entries {
+            state.apply(entry, clock::now());
+        }
+        (state.keyspace.clone(), state.membership.membership().clone())
+    }
+
     /// Tells each time that something was applied.
     pub fn applied(&self) -> watch::Receiver<Reached> {
         self.reached.subscribe()

@@ -32,7 +32,7 @@ impl Identity {
         Self { node: fastrand::u64(1..), cluster: None, address: String::new() }
     }
 
-    pub(super) fn encode(&self) -> Bytes {
+    pub(crate) fn encode(&self) -> Bytes {
         let Self { node, cluster, address } = self.clone();
         Record { node, cluster, address }.encode_to_vec().into()
     }

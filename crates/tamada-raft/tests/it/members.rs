@@ -156,3 +156,35 @@ async fn one_folder_serves_one_node() {
     let why = Voter::start(config).err().expect("it is in use");
     assert!(why.contains("another process"), "{why}");
 }
+
+#[tokio::test]
+async fn one_that_is_left_goes_on_alone_when_it_is_told_to() {
+    let mut voters = Voters::new(3).await;
+    done(&voters.client(0), put("a", "1")).await;
+    value(&voters.client(2), "a").await;
+    let before = voters.until(2, "it knows the store", |status| status.cluster != 0).await.cluster;
+    let running = tamada_raft::recover(&voters.each[2].config.data_dir, &voters.address(2));
+    assert!(running.expect_err("it runs").contains("another process"));
+    (0..3).for_each(|place| voters.stop(place));
+    let folder = voters.each[2].config.data_dir.clone();
+    let own = voters.address(2);
+    let said = blocking(move || tamada_raft::recover(&folder, &own)).await.expect("it has the store");
+    assert!(said.contains(&voters.address(0)) && said.contains("store promote"), "{said}");
+    voters.start(2);
+    let alone = voters.until(2, "it leads", |status| status.leader.is_some() && status.quorum).await;
+    assert_ne!(alone.cluster, before);
+    assert_eq!(value(&voters.client(2), "a").await.as_deref(), Some("1"));
+    // One of the old store is refused; without its data it may come.
+    voters.start(0);
+    voters.warning(0, "belongs to the store").await;
+    voters.stop(0);
+    voters.lose_disk(0);
+    voters.start(0);
+    let address = voters.address(0);
+    let joined = |status: &StoreStatus| status.members.iter().any(|member| member.address == address);
+    voters.until(2, "it has joined", joined).await;
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("it does not panic")
+}
