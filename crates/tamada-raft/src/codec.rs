@@ -14,7 +14,7 @@ mod reply;
 
 use prost::Message;
 
-use crate::txn::{Change, Command, LeaseView, Outcome, Range, RangeReply, Refusal, Txn};
+use crate::txn::{Change, Command, LeaseView, Outcome, Range, RangeReply, Refusal};
 
 pub(crate) use command::duration;
 pub(crate) use record::{RecordKind, open, seal};
@@ -53,7 +53,6 @@ macro_rules! messages {
 
 messages! {
     encode_command, decode_command: Command as messages::Command, whole;
-    encode_txn, decode_txn: Txn as messages::Txn, whole;
     encode_range, decode_range: Range as messages::Range, whole;
     encode_outcome, decode_outcome: Outcome as messages::Outcome, known;
     encode_range_reply, decode_range_reply: RangeReply as messages::RangeReply, known;

@@ -14,6 +14,8 @@
 //! network; keep a clone of the [`Machine`] to read, to watch and to judge leases by; write through [`Proposer`], which
 //! puts into one entry whatever was asked while the last one was on its way.
 
+#![allow(clippy::result_large_err, reason = "the library's errors are as they are, and rare")]
+
 mod alone;
 mod config;
 mod entry;

@@ -25,9 +25,10 @@ use crate::client::{ReadReply, Reading, Trouble, Watch};
 use crate::clock;
 use crate::consensus::{Machine, Proposer, Raft};
 use crate::disk::{Disk, Health};
+use crate::keyspace::acceptable;
 use crate::link::CallError;
 use crate::peers::Peers;
-use crate::{Command, Keys, Range, Revision};
+use crate::{Command, Keys, Outcome, Range, Revision};
 
 pub use voter::{Voter, VoterConfig};
 
@@ -174,6 +175,12 @@ impl Node {
     }
 
     async fn propose(&self, command: Command, sent: &Sent) -> Result<Reply, Failure> {
+        if let Command::Txn(txn) = &command
+            && let Err(refusal) = acceptable(txn)
+        {
+            // Every voter would refuse it, and all would have to keep it until then.
+            return Ok(Reply::Outcome(Outcome { revision: self.machine.revision(), result: Err(refusal) }));
+        }
         sent.set(true);
         match self.proposer.propose(command).await {
             Ok(outcome) => Ok(Reply::Outcome(outcome)),

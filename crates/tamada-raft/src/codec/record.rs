@@ -22,12 +22,10 @@ pub(crate) enum RecordKind {
     Snapshot = 3,
     /// Who this node is.
     Identity = 4,
-    /// Between nodes.
-    Message = 5,
     /// A place in the log.
-    Position = 6,
+    Position = 5,
     /// Which state a snapshot is of.
-    SnapshotAbout = 7,
+    SnapshotAbout = 6,
 }
 
 pub(crate) fn seal(kind: RecordKind, format: u8, body: &[u8]) -> Vec<u8> {

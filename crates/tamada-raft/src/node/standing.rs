@@ -172,7 +172,7 @@ impl Node {
     fn warnings(&self, membership: &Membership) -> Vec<String> {
         let mut warnings: Vec<String> = self.obstacle().into_iter().collect();
         let voters = membership.voter_ids().count();
-        if voters > 0 && voters % 2 == 0 {
+        if voters > 0 && voters.is_multiple_of(2) {
             warnings.push(even_number(voters));
         }
         let known = |address: &String| *address == self.config.self_addr || self.config.partner_addrs.contains(address);
