@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::keyspace::Keyspace;
+use crate::txn::Txn;
 use crate::txn::{
     ChangeKind, Compare, Delete, Expiry, Is, KeyValue, Keys, Op, OpReply, Operand, Part, Previous, Put, TxnReply, What,
 };
