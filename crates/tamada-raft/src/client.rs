@@ -130,6 +130,17 @@ pub struct MemberStatus {
     pub behind: Option<u64>,
 }
 
+/// Where the node of this process stands, by what it knows itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Here {
+    pub cluster: u64,
+    pub node: u64,
+    pub term: u64,
+    pub revision: Revision,
+    /// It hears a majority.
+    pub quorum: bool,
+}
+
 impl Client {
     pub(crate) fn near(node: Near, others: Far) -> Self {
         Self(Way::Near(node, others))
@@ -170,6 +181,14 @@ impl Client {
         match self.ask(Ask::Leases, within).await {
             Ok(Reply::Leases(leases)) => Ok(leases),
             other => Err(Trouble::of(other)),
+        }
+    }
+
+    /// Asks nobody. `None`: this process has no node, or one that the consensus goes on without.
+    pub fn here(&self) -> Option<Here> {
+        match &self.0 {
+            Way::Near(node, _) if node.lives() => node.here(),
+            Way::Near(..) | Way::Far(_) => None,
         }
     }
 

@@ -19,7 +19,8 @@ mod recover;
 pub mod txn;
 
 pub use client::{
-    Changes, Client, MemberChange, MemberStatus, ReadReply, Reading, StoreStatus, Submitted, Trouble, Watch, WatchEnd,
+    Changes, Client, Here, MemberChange, MemberStatus, ReadReply, Reading, StoreStatus, Submitted, Trouble, Watch,
+    WatchEnd,
 };
 pub use node::{Voter, VoterConfig};
 pub use recover::recover;

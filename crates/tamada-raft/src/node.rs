@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::ask::{Ask, Errand, Failure, Hop, Reply};
-use crate::client::{ReadReply, Reading, Trouble, Watch};
+use crate::client::{Here, ReadReply, Reading, Trouble, Watch};
 use crate::clock;
 use crate::consensus::{Machine, Proposer, Raft};
 use crate::disk::{Disk, Health};
@@ -77,6 +77,10 @@ impl Near {
 
     pub fn watch(&self, keys: Keys, from: Option<Revision>) -> Result<Watch, Trouble> {
         Ok(self.node.machine.watch(keys, from))
+    }
+
+    pub fn here(&self) -> Option<Here> {
+        self.node.here()
     }
 }
 

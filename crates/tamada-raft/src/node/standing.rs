@@ -8,7 +8,7 @@ use openraft::{LogIdOptionExt, ServerState};
 
 use super::Node;
 use crate::ask::{Ask, Errand, Hop, Reply};
-use crate::client::{MemberStatus, StoreStatus};
+use crate::client::{Here, MemberStatus, StoreStatus};
 use crate::clock;
 use crate::consensus::{ELECTION, Membership};
 
@@ -113,6 +113,19 @@ impl Node {
 
     pub(super) fn set_obstacle(&self, obstacle: Option<String>) {
         *self.obstacle.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = obstacle;
+    }
+
+    pub(super) fn here(&self) -> Option<Here> {
+        if self.is_sidelined() {
+            return None;
+        }
+        Some(Here {
+            cluster: self.machine.cluster()?,
+            node: self.me,
+            term: self.raft.metrics().borrow().current_term,
+            revision: self.machine.revision(),
+            quorum: self.hears_majority(),
+        })
     }
 
     /// Our own account; for what only the leader knows, the leader's.
