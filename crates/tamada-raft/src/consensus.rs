@@ -25,6 +25,7 @@ mod log;
 mod machine;
 pub(crate) mod message;
 mod propose;
+mod pulse;
 mod watches;
 
 use std::fmt;
@@ -41,6 +42,7 @@ pub(crate) use config::{ELECTION, raft as raft_config};
 pub(crate) use log::LogStore;
 pub(crate) use machine::Machine;
 pub(crate) use propose::{NotProposed, Proposer};
+pub(crate) use pulse::{Canvass, Pulse};
 
 openraft::declare_raft_types!(
     pub(crate) TypeConfig:

@@ -184,7 +184,7 @@ impl Disk {
 }
 
 /// A panic elsewhere must not take the disk with it: what the locks here guard is whole between any two statements.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use crate::ask::{Ask, Errand, Failure, Hop, Reply};
 use crate::client::{Here, ReadReply, Reading, Trouble, Watch};
 use crate::clock;
-use crate::consensus::{Machine, Proposer, Raft};
+use crate::consensus::{Machine, Proposer, Pulse, Raft};
 use crate::disk::{Disk, Health};
 use crate::keyspace::acceptable;
 use crate::link::CallError;
@@ -44,6 +44,7 @@ pub(crate) struct Node {
     config: VoterConfig,
     raft: Raft,
     proposer: Proposer,
+    pulse: Pulse,
     machine: Machine,
     disk: Disk,
     peers: Arc<Peers>,

@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     Append = 1,
     Vote = 2,
     Snapshot = 3,
+    Canvass = 4,
     Errand = 10,
     Introduction = 11,
     Watch = 12,
@@ -25,7 +26,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub fn of(number: u16) -> Option<Self> {
-        [Self::Append, Self::Vote, Self::Snapshot, Self::Errand, Self::Introduction, Self::Watch]
+        [Self::Append, Self::Vote, Self::Snapshot, Self::Canvass, Self::Errand, Self::Introduction, Self::Watch]
             .into_iter()
             .find(|kind| *kind as u16 == number)
     }

@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
 
-/// How often a leader shows that it is there, and how long it waits for an answer to what it sends. The library looks at
-/// its timers once in one and a half of this.
-const HEARTBEAT: Duration = Duration::from_millis(100);
+/// How long a leader waits for an answer to entries, to a sign of life, and to the question whether it still leads. Not
+/// longer than patience lasts, and longer than most disks take to sync. (The library's own signs of life and elections are
+/// switched off, see `pulse`; what is left of its timers has to be in this order.)
+const ANSWER: Duration = Duration::from_millis(400);
 
-/// A follower turns away candidates until it has not heard its leader for `ELECTION_MAX`, and is a candidate itself
-/// after a further time between the two, drawn when it starts: together 750 to 900 ms.
-///
-/// That is longer than a leader is silent whose disk takes 500 ms to sync (the library sends nothing while it waits for
-/// its disk, and a heartbeat may have been due 150 ms before), and short enough for a new leader within a second.
-const ELECTION_MIN: Duration = Duration::from_millis(300);
-const ELECTION_MAX: Duration = Duration::from_millis(450);
+/// How long a candidate waits for votes. A vote is given when it is on the disk.
+const VOTE: Duration = Duration::from_millis(650);
+
+/// A voter turns candidates away for so long after it heard a leader.
+pub(super) const TURNED_AWAY: Duration = Duration::from_millis(700);
 
 /// After so long without a word from its leader, a node should have another one.
 pub(crate) const ELECTION: Duration = Duration::from_millis(1000);
@@ -37,9 +36,11 @@ const ENTRIES_PURGED_AT_ONCE: u64 = 500;
 pub(crate) fn raft() -> Arc<Config> {
     let config = Config {
         cluster_name: "tamada".to_owned(),
-        heartbeat_interval: millis(HEARTBEAT),
-        election_timeout_min: millis(ELECTION_MIN),
-        election_timeout_max: millis(ELECTION_MAX),
+        heartbeat_interval: millis(ANSWER),
+        election_timeout_min: millis(VOTE),
+        election_timeout_max: millis(TURNED_AWAY),
+        enable_heartbeat: false,
+        enable_elect: false,
         max_payload_entries: ENTRIES_AT_ONCE,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(ENTRIES_PER_SNAPSHOT),
         max_in_snapshot_log_to_keep: ENTRIES_KEPT,

@@ -9,7 +9,7 @@ use openraft::{Snapshot, Vote};
 use prost::{Message, Oneof};
 
 use super::entry::{self, PositionRecord, SnapshotRecord, VoteRecord};
-use super::{TypeConfig, next_index};
+use super::{Canvass, TypeConfig, next_index};
 use crate::codec::{CodecError, needed};
 
 #[derive(Clone, PartialEq, Message)]
@@ -72,6 +72,20 @@ struct CandidacyAnswer {
     granted: bool,
     #[prost(message, optional, tag = "3")]
     last: Option<PositionRecord>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct CanvassQuestion {
+    #[prost(fixed64, tag = "1")]
+    to: u64,
+    #[prost(message, optional, tag = "2")]
+    last: Option<PositionRecord>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct CanvassAnswer {
+    #[prost(bool, tag = "1")]
+    would: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -163,6 +177,23 @@ pub(crate) fn vote_answer_from_bytes(bytes: &[u8]) -> Result<VoteResponse<u64>, 
     let CandidacyAnswer { vote, granted, last } = CandidacyAnswer::decode(bytes)?;
     let vote: Vote<u64> = needed(vote, "the vote of an answer")?.into();
     Ok(VoteResponse::new(vote, last.map(Into::into), granted))
+}
+
+pub(crate) fn canvass_to_bytes(to: u64, canvass: &Canvass) -> Vec<u8> {
+    CanvassQuestion { to, last: canvass.last.as_ref().map(Into::into) }.encode_to_vec()
+}
+
+pub(crate) fn canvass_from_bytes(bytes: &[u8]) -> Result<(u64, Canvass), CodecError> {
+    let CanvassQuestion { to, last } = CanvassQuestion::decode(bytes)?;
+    Ok((to, Canvass { last: last.map(Into::into) }))
+}
+
+pub(crate) fn canvass_answer_to_bytes(would: bool) -> Vec<u8> {
+    CanvassAnswer { would }.encode_to_vec()
+}
+
+pub(crate) fn canvass_answer_from_bytes(bytes: &[u8]) -> Result<bool, CodecError> {
+    Ok(CanvassAnswer::decode(bytes)?.would)
 }
 
 pub(crate) fn snapshot_to_bytes(to: u64, vote: &Vote<u64>, snapshot: &Snapshot<TypeConfig>) -> Vec<u8> {

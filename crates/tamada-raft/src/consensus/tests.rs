@@ -1,4 +1,6 @@
 //! The log and the machine, under the library's own tests and under the library itself.
 
-mod alone;
+mod cluster;
+mod elections;
+mod restarts;
 mod suite;

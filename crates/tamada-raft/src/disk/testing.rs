@@ -1,7 +1,13 @@
 //! What tests need: a folder of their own, and things that go wrong.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+use super::locked;
+use super::medium::Fault;
 
 /// A folder that is gone with the test.
 pub(crate) struct Scratch(PathBuf);
@@ -22,5 +28,75 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A disk with faults that can be switched on and off while it is used.
+#[derive(Default)]
+pub(crate) struct Faults {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    write: Option<io::ErrorKind>,
+    sync: Option<io::ErrorKind>,
+    /// Each sync takes so much longer.
+    slow: Duration,
+    syncs: u64,
+    refused: u64,
+}
+
+impl Faults {
+    pub fn fail_writes(&self, kind: Option<io::ErrorKind>) {
+        locked(&self.state).write = kind;
+    }
+
+    pub fn fail_syncs(&self, kind: Option<io::ErrorKind>) {
+        locked(&self.state).sync = kind;
+    }
+
+    pub fn slow_down(&self, by: Duration) {
+        locked(&self.state).slow = by;
+    }
+
+    pub fn syncs(&self) -> u64 {
+        locked(&self.state).syncs
+    }
+
+    /// Returns when so many writes were refused.
+    pub fn wait_until_refused(&self, times: u64) {
+        let mut state = locked(&self.state);
+        while state.refused < times {
+            state = self.changed.wait(state).unwrap();
+        }
+    }
+}
+
+impl Fault for Faults {
+    fn before_write(&self, _: u64, _: usize) -> io::Result<()> {
+        let mut state = locked(&self.state);
+        let Some(kind) = state.write else { return Ok(()) };
+        state.refused += 1;
+        self.changed.notify_all();
+        Err(kind.into())
+    }
+
+    fn before_sync(&self) -> io::Result<()> {
+        let slow = {
+            let mut state = locked(&self.state);
+            state.syncs += 1;
+            if let Some(kind) = state.sync {
+                return Err(kind.into());
+            }
+            state.slow
+        };
+        if !slow.is_zero() {
+            // Not a wait for anything: this is how long the disk takes.
+            let never = Mutex::new(());
+            drop(Condvar::new().wait_timeout(locked(&never), slow));
+        }
+        Ok(())
     }
 }

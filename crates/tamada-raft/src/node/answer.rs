@@ -59,9 +59,10 @@ impl Handler for Door {
             let node = node.ok_or("this node is starting")?;
             match Kind::of(kind) {
                 Some(Kind::Watch) => node.watch_for_another(&body),
-                Some(Kind::Append | Kind::Vote | Kind::Snapshot | Kind::Errand | Kind::Introduction) | None => {
-                    Err("a request that this version does not know".to_owned())
-                }
+                Some(
+                    Kind::Append | Kind::Vote | Kind::Snapshot | Kind::Canvass | Kind::Errand | Kind::Introduction,
+                )
+                | None => Err("a request that this version does not know".to_owned()),
             }
         })
     }
@@ -74,6 +75,7 @@ impl Node {
                 let (to, request) = message::append_from_bytes(&body).map_err(text)?;
                 self.check_meant(to)?;
                 self.heard.from(peer.node);
+                self.pulse.heard(&request.vote);
                 let answer = self.raft.append_entries(request).await.map_err(text)?;
                 Ok(message::append_answer_to_bytes(&answer))
             }
@@ -81,6 +83,7 @@ impl Node {
                 let (to, request) = message::vote_from_bytes(&body).map_err(text)?;
                 self.check_meant(to)?;
                 self.heard.from(peer.node);
+                self.pulse.heard_candidate();
                 let answer = self.raft.vote(request).await.map_err(text)?;
                 Ok(message::vote_answer_to_bytes(&answer))
             }
@@ -88,8 +91,15 @@ impl Node {
                 let (to, vote, snapshot) = message::snapshot_from_bytes(&body).map_err(text)?;
                 self.check_meant(to)?;
                 self.heard.from(peer.node);
+                self.pulse.heard(&vote);
                 let answer = self.raft.install_full_snapshot(vote, snapshot).await.map_err(text)?;
                 Ok(message::snapshot_answer_to_bytes(&answer))
+            }
+            Kind::Canvass => {
+                let (to, canvass) = message::canvass_from_bytes(&body).map_err(text)?;
+                self.check_meant(to)?;
+                self.heard.from(peer.node);
+                Ok(message::canvass_answer_to_bytes(self.pulse.would_elect(&canvass)))
             }
             Kind::Errand => {
                 let errand = Errand::from_bytes(&body).map_err(text)?;

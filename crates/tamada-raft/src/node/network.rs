@@ -9,9 +9,10 @@ use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use openraft::{Snapshot, Vote};
 
+use super::Node;
 use super::standing::Heard;
 use crate::codec::CodecError;
-use crate::consensus::{Place, TypeConfig, message};
+use crate::consensus::{Canvass, Place, TypeConfig, message};
 use crate::link::CallError;
 use crate::peers::{Kind, Peers};
 
@@ -19,6 +20,9 @@ use crate::peers::{Kind, Peers};
 const BACKOFF: Duration = Duration::from_millis(200);
 /// A snapshot is a few hundred kilobytes, on a bad day some megabytes.
 const SNAPSHOT: Duration = Duration::from_secs(30);
+
+/// Whether somebody would elect us is answered at once, or by somebody who cannot be counted on.
+const CANVASS: Duration = Duration::from_millis(300);
 
 pub(super) struct Network {
     pub peers: Arc<Peers>,
@@ -103,4 +107,17 @@ impl RaftNetwork<TypeConfig> for Wire {
     fn backoff(&self) -> Backoff {
         Backoff::new(std::iter::repeat(BACKOFF))
     }
+}
+
+/// Shows that we lead, or looks for a leader; for as long as the consensus runs.
+pub(super) async fn beat(node: Arc<Node>) {
+    node.pulse.clone().beat(|voter, place, canvass| would_elect(&node, voter, place, canvass)).await;
+}
+
+async fn would_elect(node: &Node, voter: u64, place: Place, canvass: Canvass) -> bool {
+    let question = message::canvass_to_bytes(voter, &canvass);
+    let answer = node.peers.at(&place.address).call(Kind::Canvass, question, CANVASS).await;
+    let Ok(answer) = answer else { return false };
+    node.heard.from(voter);
+    message::canvass_answer_from_bytes(&answer).unwrap_or(false)
 }

@@ -9,11 +9,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use super::answer::Door;
-use super::network::Network;
+use super::network::{self, Network};
 use super::standing::Heard;
 use super::{Near, Node, join, judge};
 use crate::client::Client;
-use crate::consensus::{self, Proposer, Raft};
+use crate::consensus::{self, Proposer, Pulse, Raft};
 use crate::disk::{Disk, Health, Identity as Kept};
 use crate::far::Far;
 use crate::link::{Identity, Listener, Role, Security};
@@ -99,6 +99,7 @@ async fn live(config: VoterConfig, ready: Ready, stop: oneshot::Receiver<()>, te
     let others = Far::new(node.config.partner_addrs.clone(), node.config.security.clone());
     let tasks = [
         tokio::spawn(listening),
+        tokio::spawn(network::beat(node.clone())),
         tokio::spawn(join::belong(node.clone())),
         tokio::spawn(join::keep(node.clone())),
         tokio::spawn(judge::judge(node.clone())),
@@ -132,6 +133,7 @@ async fn begin(config: VoterConfig) -> Result<(Arc<Node>, impl Future<Output = (
     let raft = Raft::new(kept.node, consensus::raft_config(), network, log, machine.clone());
     let raft = raft.await.map_err(|error| format!("the store could not be started: {error}"))?;
     let proposer = Proposer::start(raft.clone());
+    let pulse = Pulse::new(raft.clone(), kept.node);
     let door = Arc::new(OnceLock::new());
     let listening = listener.serve(Arc::new(Door(door.clone(), introduce)));
     let node = Arc::new(Node {
@@ -139,6 +141,7 @@ async fn begin(config: VoterConfig) -> Result<(Arc<Node>, impl Future<Output = (
         config,
         raft,
         proposer,
+        pulse,
         machine,
         disk,
         peers,

@@ -1,0 +1,224 @@
+//! When a leader shows that it is there, and when somebody else should lead.
+//!
+//! The library would do both, but not as we need it. Told as stories, and what we do instead:
+//!
+//! 1. A node is cut off. It hears no leader, votes for itself in term after term, and comes back with a term higher than
+//!    anybody's. Whoever hears of it steps down, the healthy leader first: the network was mended, and the store stops.
+//! 2. Therefore nobody campaigns before it has asked the others, without a vote: *would* you elect me? They would not while
+//!    they hear a leader themselves, nor if they know more than the candidate.
+//!
+//! 1. A follower's disk takes a second to sync. Its consensus waits for the disk, and the leader's messages wait in line.
+//! 2. When the disk is done, the timer is looked at first: a second of silence. It campaigns against a leader whose word
+//!    is the next in the line.
+//! 3. Therefore a leader is heard when its message *arrives* ([`Pulse::heard`]), before it gets in line.
+//!
+//! 1. Somebody else takes the processor for a second, or the host is suspended. When we run again, the timers have run
+//!    out, and what came meanwhile is not read yet.
+//! 2. Therefore silence is counted in steps, and each counts for little, however long it took.
+//!
+//! A leader that waits for its own disk is silent, too: the library's leader sends nothing meanwhile. So a follower is
+//! patient for longer than half a second, and the more so the more elections have come to nothing.
+//!
+//! How it is used: [`Pulse::beat`] runs beside the consensus; whoever takes the others' messages in calls
+//! [`Pulse::heard`] and [`Pulse::heard_candidate`], and answers a [`Canvass`] with [`Pulse::would_elect`].
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use openraft::{LogId, ServerState, Vote};
+use tokio::time::sleep;
+
+use super::config::TURNED_AWAY;
+use super::{Membership, Place, Raft};
+use crate::clock;
+
+/// How often we look, and a leader shows that it is there.
+const STEP: Duration = Duration::from_millis(100);
+/// A step may be late by half. What is beyond that we have slept through.
+const STEP_COUNTS_AT_MOST: Duration = Duration::from_millis(150);
+
+/// A follower is patient for at least so long: longer than the others turn candidates away, and than a leader is silent
+/// whose disk takes half a second to sync. And for at most this spread longer, so that two seldom campaign at once.
+const PATIENCE: Duration = Duration::from_millis(750);
+const SPREAD: Duration = Duration::from_millis(300);
+/// Each election that came to nothing doubles the patience, so often at most: with disks that take half a second each, an
+/// election takes two seconds.
+const DOUBLED_AT_MOST: u32 = 2;
+
+/// Would you elect me, with a log up to here?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Canvass {
+    pub last: Option<LogId<u64>>,
+}
+
+/// Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Pulse {
+    raft: Raft,
+    me: u64,
+    quiet: Arc<Mutex<Quiet>>,
+}
+
+/// The silence since a leader was heard.
+struct Quiet {
+    lasting: Duration,
+    /// Elections that were begun meanwhile, by us or by others.
+    elections: u32,
+    /// How long it may last.
+    patience: Duration,
+}
+
+/// What there is to do for us.
+enum Part {
+    Leader,
+    Follower(Membership),
+    /// The only voter.
+    Alone,
+    /// No voter.
+    Bystander,
+}
+
+impl Quiet {
+    fn after(elections: u32) -> Self {
+        let drawn = PATIENCE + SPREAD.mul_f32(fastrand::f32());
+        Self { lasting: Duration::ZERO, elections, patience: drawn * 2u32.pow(elections.min(DOUBLED_AT_MOST)) }
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.lasting >= self.patience
+    }
+}
+
+impl Pulse {
+    pub(crate) fn new(raft: Raft, me: u64) -> Self {
+        Self { raft, me, quiet: Arc::new(Mutex::new(Quiet::after(0))) }
+    }
+
+    /// A message of the leader that was elected by this vote has arrived. One that has a successor does not count.
+    pub(crate) fn heard(&self, vote: &Vote<u64>) {
+        if *vote >= self.raft.server_metrics().borrow().vote {
+            *self.locked() = Quiet::after(0);
+        }
+    }
+
+    /// Somebody asks for our vote: it is given time to win.
+    pub(crate) fn heard_candidate(&self) {
+        let mut quiet = self.locked();
+        *quiet = Quiet::after(quiet.elections + 1);
+    }
+
+    /// Whether we would elect whoever asks.
+    pub(crate) fn would_elect(&self, canvass: &Canvass) -> bool {
+        let data = self.raft.data_metrics();
+        let data = data.borrow();
+        let silence = match self.part() {
+            Part::Leader => data.millis_since_quorum_ack.map_or(Duration::ZERO, Duration::from_millis),
+            Part::Follower(_) | Part::Alone | Part::Bystander => self.locked().lasting,
+        };
+        silence > TURNED_AWAY && canvass.last >= data.last_log
+    }
+
+    /// Beats for as long as the consensus runs. `ask` puts the question to another voter, and returns whether it would;
+    /// false if it does not answer soon.
+    pub(crate) async fn beat<A, F>(self, ask: A)
+    where
+        A: Fn(u64, Place, Canvass) -> F,
+        F: Future<Output = bool>,
+    {
+        let mut last = clock::now();
+        while self.raft.metrics().borrow().running_state.is_ok() {
+            sleep(STEP).await;
+            let now = clock::now();
+            let step = now.saturating_sub(last).min(STEP_COUNTS_AT_MOST);
+            last = now;
+            self.step(step, &ask).await;
+        }
+    }
+
+    async fn step<A, F>(&self, step: Duration, ask: &A)
+    where
+        A: Fn(u64, Place, Canvass) -> F,
+        F: Future<Output = bool>,
+    {
+        match self.part() {
+            Part::Leader => {
+                *self.locked() = Quiet::after(0);
+                // An error says that the consensus has stopped.
+                let _ = self.raft.trigger().heartbeat().await;
+            }
+            Part::Bystander => *self.locked() = Quiet::after(0),
+            Part::Alone => {
+                if self.waited(step) || self.locked().elections == 0 {
+                    self.campaign().await;
+                }
+            }
+            Part::Follower(membership) => {
+                if self.waited(step) && self.would_win(&membership, ask).await && self.locked().is_too_long() {
+                    self.campaign().await;
+                }
+            }
+        }
+    }
+
+    fn part(&self) -> Part {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow();
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        match metrics.state {
+            ServerState::Leader => Part::Leader,
+            _ if !voters.contains(&self.me) => Part::Bystander,
+            _ if voters.len() == 1 => Part::Alone,
+            _ => Part::Follower(membership.clone()),
+        }
+    }
+
+    /// True: long enough.
+    fn waited(&self, step: Duration) -> bool {
+        let mut quiet = self.locked();
+        quiet.lasting += step;
+        quiet.is_too_long()
+    }
+
+    async fn would_win<A, F>(&self, membership: &Membership, ask: &A) -> bool
+    where
+        A: Fn(u64, Place, Canvass) -> F,
+        F: Future<Output = bool>,
+    {
+        let canvass = Canvass { last: self.raft.data_metrics().borrow().last_log };
+        let others: BTreeSet<u64> = membership.voter_ids().filter(|voter| *voter != self.me).collect();
+        let places = others.into_iter().filter_map(|voter| Some((voter, membership.get_node(&voter)?.clone())));
+        let mut asked: FuturesUnordered<_> =
+            places.map(|(voter, place)| async move { (voter, ask(voter, place, canvass).await) }).collect();
+        let mut friends = BTreeSet::from([self.me]);
+        while let Some((voter, would)) = asked.next().await {
+            if would {
+                friends.insert(voter);
+            }
+            if is_majority(membership, &friends) {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn campaign(&self) {
+        tracing::info!("no leader of the store is heard: this node stands for election");
+        self.heard_candidate();
+        // An error says that the consensus has stopped.
+        let _ = self.raft.trigger().elect().await;
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Quiet> {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// While the voters change, of the old ones and of the new ones.
+fn is_majority(membership: &Membership, friends: &BTreeSet<u64>) -> bool {
+    membership.get_joint_config().iter().all(|voters| voters.intersection(friends).count() * 2 > voters.len())
+}

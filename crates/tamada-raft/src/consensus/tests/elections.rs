@@ -1,0 +1,109 @@
+//! Who leads, and that nobody is toppled without need.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::cluster::Cluster;
+
+#[tokio::test]
+async fn a_lost_leader_is_replaced() {
+    let mut cluster = Cluster::of(3).await;
+    let lost = cluster.leader().await;
+    cluster.stop(lost).await;
+    let since = Instant::now();
+    let leader = cluster.leader().await;
+    cluster.node(leader).put("a", "1").await;
+    // Not asserted: this machine may be busy.
+    println!("a new leader writes after {} ms", since.elapsed().as_millis());
+    cluster.stop_all().await;
+}
+
+/// Without asking first, it would come back with a higher term, and the leader would step down.
+#[tokio::test]
+async fn who_was_cut_off_comes_back_quietly() {
+    let mut cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let term = cluster.term(leader);
+    let lonely = (leader + 1) % 3;
+    cluster.cut_off(lonely);
+    // Time enough for several campaigns.
+    sleep(Duration::from_secs(4)).await;
+    cluster.node(leader).put("a", "1").await;
+    assert_eq!(cluster.term(lonely), term);
+    cluster.mend();
+    cluster.node(lonely).machine.reached(cluster.node(leader).machine.revision()).await;
+    cluster.node(leader).put("b", "2").await;
+    assert_eq!((cluster.leader().await, cluster.term(leader)), (leader, term));
+    cluster.stop_all().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_was_cut_off_finds_its_successor() {
+    let mut cluster = Cluster::of(3).await;
+    let old = cluster.leader().await;
+    cluster.cut_off(old);
+    let new = cluster.leader().await;
+    assert_ne!(new, old);
+    cluster.node(new).put("a", "1").await;
+    cluster.mend();
+    cluster.node(old).machine.reached(cluster.node(new).machine.revision()).await;
+    assert_eq!(cluster.node(old).has("a").unwrap(), "1");
+    assert_eq!(cluster.leader().await, new);
+    cluster.stop_all().await;
+}
+
+/// The follower's disk is slow, and the leader's messages wait in line behind it.
+#[tokio::test]
+async fn a_follower_with_a_slow_disk_topples_nobody() {
+    let mut cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let term = cluster.term(leader);
+    cluster.node((leader + 1) % 3).faults.slow_down(Duration::from_millis(1500));
+    let until = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < until {
+        cluster.node(leader).put("a", "1").await;
+    }
+    assert_eq!((cluster.leader().await, cluster.term(leader)), (leader, term));
+    cluster.stop_all().await;
+}
+
+/// The leader sends nothing while it waits for its disk.
+#[tokio::test]
+async fn a_leader_with_a_slow_disk_stays_the_leader() {
+    let mut cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let term = cluster.term(leader);
+    cluster.node(leader).faults.slow_down(Duration::from_millis(500));
+    let until = Instant::now() + Duration::from_secs(5);
+    let mut written = 0;
+    while Instant::now() < until {
+        cluster.node(leader).put("a", "1").await;
+        written += 1;
+    }
+    println!("{written} writes in 5 s");
+    assert_eq!((cluster.leader().await, cluster.term(leader)), (leader, term));
+    cluster.stop_all().await;
+}
+
+#[tokio::test]
+async fn with_slow_disks_everywhere_there_is_a_leader_and_a_new_one_after_it() {
+    let mut cluster = Cluster::of(3).await;
+    for which in 0..3 {
+        cluster.node(which).faults.slow_down(Duration::from_millis(500));
+    }
+    let leader = cluster.leader().await;
+    cluster.node(leader).put("a", "1").await;
+    cluster.cut_off(leader);
+    let since = Instant::now();
+    let next = loop {
+        let next = cluster.leader().await;
+        if next != leader && cluster.node(next).try_to_put("a", "2").await {
+            break next;
+        }
+    };
+    println!("a new leader writes after {} ms", since.elapsed().as_millis());
+    assert_eq!(cluster.node(next).get("a").await.unwrap(), "2");
+    cluster.mend();
+    cluster.stop_all().await;
+}
