@@ -84,7 +84,14 @@ pub async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
     handler: &dyn Handler,
     password: Option<&Password>,
 ) -> Result<Session, Stranger> {
-    let hello = Envelope::read(stream).await?;
+    let hello = match Envelope::read(stream).await {
+        // Whatever we answer is not TLS, and tells the dialer that we do not speak it.
+        Err(Unread::Tls) => {
+            refuse(stream, Refusal::Garbled).await;
+            return Err(Unread::Tls.into());
+        }
+        read => read?,
+    };
     if let Some(why) = hello.speaks.differ_from_ours() {
         refuse(stream, Refusal::Version).await;
         return Err(Stranger::Refused(format!("it {why}")));
