@@ -24,8 +24,8 @@ pub(crate) struct Far(Arc<Inner>);
 struct Inner {
     addresses: Vec<String>,
     peers: Peers,
-    /// The place of the voter that answered last.
-    good: AtomicUsize,
+    /// The place of the voter to ask first: one that answered, or the next one after one that did not.
+    first: AtomicUsize,
 }
 
 impl Far {
@@ -33,10 +33,10 @@ impl Far {
         let software = concat!("tamada ", env!("CARGO_PKG_VERSION")).to_owned();
         let client = Identity { role: Role::Client, cluster: None, node: 0, address: String::new(), software };
         let introduce = Arc::new(move || client.clone());
-        Self(Arc::new(Inner { addresses, peers: Peers::new(security, introduce), good: AtomicUsize::new(0) }))
+        Self(Arc::new(Inner { addresses, peers: Peers::new(security, introduce), first: AtomicUsize::new(0) }))
     }
 
-    /// Each voter in turn, beginning with the one that answered last, until one answers or the write is sent.
+    /// Each voter in turn, until one answers or the write is sent.
     pub async fn ask(&self, ask: Ask, within: Duration) -> Result<Reply, Failure> {
         let deadline = clock::now() + within;
         let mut last = Failure::Trouble(Trouble::Unreachable("no address of a voter is known".to_owned()));
@@ -55,9 +55,14 @@ impl Far {
     async fn try_at(&self, place: usize, errand: &Errand) -> Result<Reply, Failure> {
         let address = &self.0.addresses[place];
         let answer = self.0.peers.at(address).run(errand).await;
-        if answer.is_ok() {
-            self.0.good.store(place, Ordering::Relaxed);
-        }
+        let first = match &answer {
+            Ok(Ok(_) | Err(Failure::Trouble(Trouble::Refused(_)))) => place,
+            // It is gone or frozen, or cut off from the others; the next one may not be.
+            Ok(Err(Failure::Trouble(Trouble::Unreachable(_)) | Failure::Unclear(_) | Failure::NotLeader)) | Err(_) => {
+                place + 1
+            }
+        };
+        self.0.first.store(first, Ordering::Relaxed);
         let unreachable = |why: String| Err(Failure::Trouble(Trouble::Unreachable(why)));
         match answer {
             Ok(answer) => answer,
@@ -90,8 +95,8 @@ impl Far {
     }
 
     fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
-        let (count, good) = (self.0.addresses.len(), self.0.good.load(Ordering::Relaxed));
-        (0..count).map(move |step| (good + step) % count)
+        let (count, first) = (self.0.addresses.len(), self.0.first.load(Ordering::Relaxed));
+        (0..count).map(move |step| (first + step) % count)
     }
 }
 
