@@ -6,6 +6,7 @@ pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod dns;
+pub mod embedded;
 pub mod etcd;
 pub mod names;
 mod ours;
@@ -20,13 +21,15 @@ use tamada_model::{StoreConfig, StoreScope};
 
 pub use port::{Answer, Freshness, Renewal, Store, StoreError, Written};
 
-/// The store of the configuration. Connects when it is first asked something; fails only for what an operator must
-/// change, such as an unreadable certificate.
+/// The store of the configuration, from outside: who runs a voter of the embedded one opens
+/// [`embedded::Embedded`] with the voter's own client. Connects when it is first asked something; fails only for what an
+/// operator must change, such as an unreadable certificate.
 pub fn open(config: &StoreConfig, scope: StoreScope) -> Result<Arc<dyn Store>, StoreError> {
     match config {
         StoreConfig::Etcd3(config) => Ok(Arc::new(etcd::Etcd::open(config, scope)?)),
-        StoreConfig::Raft(_) => {
-            Err(StoreError::Refused("raft: the embedded store is not built yet; use etcd3".to_owned()))
+        StoreConfig::Raft(config) => {
+            let client = tamada_raft::Client::remote(config.voters(), embedded::security(config));
+            Ok(Arc::new(embedded::Embedded::open(client, scope)))
         }
     }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod conformance;
+mod embedded;
 mod frozen;
 mod nodes;
 mod proxy;
@@ -12,4 +13,5 @@ mod srv;
 mod support;
 mod tls;
 mod unclear;
+mod voters;
 mod watch;

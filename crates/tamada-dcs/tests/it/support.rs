@@ -25,14 +25,18 @@ pub fn fixed(ports: &[u16]) -> Etcd3Config {
 }
 
 pub fn open(config: &Etcd3Config, scope: &str, member: &str, ttl: Duration) -> Arc<dyn Store> {
-    let scope = StoreScope {
+    tamada_dcs::open(&StoreConfig::Etcd3(config.clone()), self::scope(scope, member, ttl))
+        .expect("opening needs no server")
+}
+
+pub fn scope(scope: &str, member: &str, ttl: Duration) -> StoreScope {
+    StoreScope {
         base: format!("/service/{scope}"),
         name: MemberName::from(member),
         ttl,
         loop_wait: ttl / 4,
         retry_timeout: ttl / 3,
-    };
-    tamada_dcs::open(&StoreConfig::Etcd3(config.clone()), scope).expect("opening needs no server")
+    }
 }
 
 /// A store of member `a` under a ttl in which nothing expires.
