@@ -47,8 +47,11 @@ impl Bench for Etcd {
     }
 }
 
-async fn conforms(binary: PathBuf) {
-    let bench = Arc::new(Etcd { server: Server::alone(binary).await });
+async fn etcd_conforms(binary: PathBuf) {
+    conforms(Arc::new(Etcd { server: Server::alone(binary).await })).await;
+}
+
+pub async fn conforms<B: Bench + 'static>(bench: Arc<B>) {
     let running: Vec<_> = CHECKS.iter().map(|check| (check.name, tokio::spawn(check.run(bench.clone())))).collect();
     let mut broken = Vec::new();
     for (name, check) in running {
@@ -63,20 +66,20 @@ async fn conforms(binary: PathBuf) {
 
 #[tokio::test]
 async fn etcd_3_4_conforms() {
-    conforms(server::debians()).await;
+    etcd_conforms(server::debians()).await;
 }
 
 #[tokio::test]
 async fn etcd_3_5_conforms() {
-    conforms(server::of_version("3.5")).await;
+    etcd_conforms(server::of_version("3.5")).await;
 }
 
 #[tokio::test]
 async fn etcd_3_6_conforms() {
-    conforms(server::of_version("3.6")).await;
+    etcd_conforms(server::of_version("3.6")).await;
 }
 
 #[tokio::test]
 async fn etcd_3_7_conforms() {
-    conforms(server::newest()).await;
+    etcd_conforms(server::newest()).await;
 }

@@ -4,6 +4,7 @@ mod admin;
 mod auth;
 mod conformance;
 mod embedded;
+mod endpoint;
 mod frozen;
 mod nodes;
 mod proxy;

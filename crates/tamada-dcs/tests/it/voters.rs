@@ -66,13 +66,25 @@ impl Voters {
         &self.addresses
     }
 
+    pub fn client(&self, place: usize) -> Client {
+        self.each[place].as_ref().expect("it runs").client()
+    }
+
+    /// The one that leads the consensus.
+    pub async fn leader(&self) -> usize {
+        let status = until(&self.client(0), |status| status.leader.is_some()).await;
+        let leader = self.addresses.iter().position(|address| Some(address) == status.leader.as_ref());
+        leader.expect("one of us")
+    }
+
     /// The one that leads the consensus, and one that does not.
     pub async fn leader_and_another(&self) -> (Client, Client) {
-        let clients: Vec<Client> = self.each.iter().flatten().map(Voter::client).collect();
-        let status = until(&clients[0], |status| status.leader.is_some()).await;
-        let leader = self.addresses.iter().position(|address| Some(address) == status.leader.as_ref());
-        let leader = leader.expect("one of us");
-        (clients[leader].clone(), clients[(leader + 1) % clients.len()].clone())
+        let leader = self.leader().await;
+        (self.client(leader), self.client((leader + 1) % self.each.len()))
+    }
+
+    pub async fn stop(&mut self, place: usize) {
+        self.each[place].take().expect("it runs").stop().await;
     }
 }
 
