@@ -1,8 +1,8 @@
 //! How nodes talk: connections that know who is at the other end.
 //!
 //! One TCP connection for each pair and direction: the dialer asks, the listener answers, many questions at once. After
-//! a hello in which both sides prove that they know the same password ([`hello`]), everything is sealed ([`seal`]) and
-//! cut into small frames ([`frame`]). What is asked is none of its business: a number for the kind, and bytes.
+//! a hello in which both sides prove that they know the same password (`hello`), everything is sealed (`seal`) and
+//! cut into small frames (`frame`). What is asked is none of its business: a number for the kind, and bytes.
 //!
 //! ```text
 //!   Peer ── Dialer ── hello ──► Line ─── outbox ───►  frames  ───► Service ── Handler
@@ -14,7 +14,7 @@
 //!
 //! - Whoever knows the password. It is shared by all voters and clients, and says "one of us", not who.
 //! - A weak password. Somebody who can pose as one of our addresses, while we dial it, gets one message to try passwords
-//!   against at home. Each try costs him [`PASSWORD_ROUNDS`] rounds of hashing; no exchange of this kind can make it
+//!   against at home. Each try costs him `PASSWORD_ROUNDS` rounds of hashing; no exchange of this kind can make it
 //!   impossible. And whoever reaches the port may try one with each connection. So: a long random password, or TLS.
 //! - Silence. Who can cut the connection can cut it.
 //!

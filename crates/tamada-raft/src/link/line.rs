@@ -26,6 +26,8 @@ const PING_AFTER: Duration = Duration::from_millis(300);
 const PING_AT_REST: Duration = Duration::from_secs(3);
 /// A machine whose cores are all busy answers within this; a longer wait would be felt by whoever waits for an answer.
 const PONG_WITHIN: Duration = Duration::from_millis(900);
+/// If we look that much too late, it is we who were not running, and the silence proves nothing.
+const OVERSLEPT: Duration = Duration::from_millis(200);
 
 const OUT_OF_TURN: &str = "it answers what was not asked";
 const GIVEN_UP: &str = "the connection was given up";
@@ -90,21 +92,7 @@ enum Event {
 impl Line {
     /// Drives the connection on the runtime it is called on.
     pub fn open(address: String, pipe: Box<dyn Pipe>, session: Session) -> Arc<Self> {
-        let questions = Questions {
-            next_id: 1,
-            waiting: BTreeMap::new(),
-            ended: None,
-            heard: clock::now(),
-            listening: None,
-            pinged: None,
-        };
-        let desk = Arc::new(Desk {
-            address,
-            outbox: Outbox::new(),
-            places: Arc::new(Semaphore::new(QUESTIONS_MAX)),
-            questions: Mutex::new(questions),
-            asked: Notify::new(),
-        });
+        let desk = Arc::new(Desk::new(address));
         let Session { peer, sealer, opener } = session;
         let driver = tokio::spawn(drive(desk.clone(), pipe, sealer, opener)).abort_handle();
         Arc::new(Self { peer, desk, driver })
@@ -294,6 +282,24 @@ enum Patience {
 }
 
 impl Desk {
+    fn new(address: String) -> Self {
+        let questions = Questions {
+            next_id: 1,
+            waiting: BTreeMap::new(),
+            ended: None,
+            heard: clock::now(),
+            listening: None,
+            pinged: None,
+        };
+        Self {
+            address,
+            outbox: Outbox::new(),
+            places: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+            questions: Mutex::new(questions),
+            asked: Notify::new(),
+        }
+    }
+
     fn enter(&self, waiting: Waiting) -> Result<u64, CallError> {
         let mut questions = self.lock();
         if questions.ended.is_some() {
@@ -391,18 +397,16 @@ impl Desk {
     fn patience(&self) -> Patience {
         let mut questions = self.lock();
         let now = clock::now();
-        if let Some(pinged) = questions.pinged {
-            return match PONG_WITHIN.checked_sub(now.saturating_sub(pinged)) {
-                Some(left) if !left.is_zero() => Patience::For(left),
-                Some(_) | None => Patience::Over,
-            };
-        }
-        let due = match questions.listening {
-            Some(since) => since + PING_AFTER,
-            None => questions.heard + PING_AT_REST,
+        let due = match (questions.pinged, questions.listening) {
+            (Some(pinged), _) => pinged + PONG_WITHIN,
+            (None, Some(since)) => since + PING_AFTER,
+            (None, None) => questions.heard + PING_AT_REST,
         };
         if now < due {
             return Patience::For(due - now);
+        }
+        if questions.pinged.is_some() && now < due + OVERSLEPT {
+            return Patience::Over;
         }
         questions.pinged = Some(now);
         self.outbox.ping();
@@ -430,5 +434,30 @@ impl Desk {
 
     fn lock(&self) -> MutexGuard<'_, Questions> {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pinged_ago(time: Duration) -> Desk {
+        let desk = Desk::new("a:1".to_owned());
+        desk.lock().pinged = Some(clock::now() - time);
+        desk
+    }
+
+    #[test]
+    fn who_does_not_answer_in_time_is_given_up() {
+        assert!(matches!(pinged_ago(PONG_WITHIN).patience(), Patience::Over));
+        assert!(matches!(pinged_ago(Duration::ZERO).patience(), Patience::For(_)));
+    }
+
+    #[test]
+    fn after_a_sleep_of_our_own_the_peer_is_asked_again() {
+        let desk = pinged_ago(PONG_WITHIN + OVERSLEPT);
+        assert!(matches!(desk.patience(), Patience::For(_)));
+        desk.note_sign_of_life();
+        assert!(desk.lock().pinged.is_none());
     }
 }

@@ -8,7 +8,7 @@
 //!   3 refusal       reason u8
 //!
 //!   identity = role u8 (0 voter, 1 client) │ has cluster u8 │ cluster u64 │ node u64 │ address text │ software text
-//!   text     = length u8 │ UTF-8
+//!   text     = length u16 │ UTF-8
 //! ```
 //!
 //! `oldest` and `newest` say which versions of the protocol the sender speaks. The envelope is the same in all of them,
@@ -27,7 +27,7 @@ const ENVELOPE_BYTES: usize = 13;
 /// Far more than any version should need, and little enough to be kept for every stranger.
 const BODY_MAX: usize = 2048;
 /// Of each text in an identity, and of the sentence that says why not.
-const TEXT_MAX: usize = 255;
+const TEXT_MAX: usize = 600;
 /// The first byte of everybody who begins with TLS.
 pub const TLS_RECORD: u8 = 0x16;
 
@@ -320,13 +320,13 @@ impl Identity {
 /// What is longer than a text may be loses its end.
 fn put_text(bytes: &mut Vec<u8>, text: &str) {
     let text = &text[..text.floor_char_boundary(TEXT_MAX)];
-    bytes.push(u8::try_from(text.len()).expect("it was cut to fit into a byte"));
+    bytes.put_u16(u16::try_from(text.len()).expect("it was cut to fit"));
     bytes.put_slice(text.as_bytes());
 }
 
 /// Text that may stand in a log.
 fn text(bytes: &mut &[u8]) -> Option<String> {
-    let length = usize::from(bytes.try_get_u8().ok()?);
+    let length = usize::from(bytes.try_get_u16().ok()?);
     let (text, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
     let text = std::str::from_utf8(text).ok()?;
@@ -363,8 +363,8 @@ mod tests {
     #[test]
     fn text_that_would_spoil_a_log_is_not_taken() {
         assert!(Identity::decode(&identity(Role::Voter, None, "a\nrefused b").encoded()).is_none());
-        let long = identity(Role::Voter, None, &"ä".repeat(200));
-        assert_eq!(Identity::decode(&long.encoded()).unwrap().address, "ä".repeat(127));
+        let long = identity(Role::Voter, None, &"ä".repeat(400));
+        assert_eq!(Identity::decode(&long.encoded()).unwrap().address, "ä".repeat(300));
     }
 
     #[test]

@@ -63,7 +63,7 @@ async fn an_answer_that_comes_too_late_is_lost() {
     let node = Node::start(&open()).await;
     let peer = node.peer(&open());
     peer.call(ECHO, hello(), LONG).await.unwrap();
-    let late = peer.call(WAIT, hello(), Duration::from_millis(50)).await;
+    let late = peer.call(WAIT, hello(), Duration::from_secs(1)).await;
     assert_eq!(late, Err(CallError::Lost(format!("{}: no answer in time", node.address))));
     assert_eq!(peer.call(ECHO, hello(), LONG).await, Ok(hello()));
 }
