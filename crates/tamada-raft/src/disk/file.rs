@@ -27,7 +27,7 @@ pub(super) fn open(path: &Path, patience: Arc<Patience>, fault: Option<Arc<dyn F
     let opened = guarded(|| {
         let folder = Folder::take(path)?;
         if !fs::exists(folder.store())? {
-            give_birth(&folder)?;
+            give_birth(&folder, fault.clone())?;
         }
         let medium = medium(&folder.store(), Arc::clone(&patience), fault)?;
         let opened = read(folder, medium)?;
@@ -38,10 +38,10 @@ pub(super) fn open(path: &Path, patience: Arc<Patience>, fault: Option<Arc<dyn F
 }
 
 /// A new store is made under another name, so that a crash in the middle leaves nothing that looks like a damaged one.
-fn give_birth(folder: &Folder) -> Result<(), Trouble> {
+fn give_birth(folder: &Folder, fault: Option<Arc<dyn Fault>>) -> Result<(), Trouble> {
     folder::remove_if_there(&folder.unborn_store())?;
     folder::remove_if_there(&folder.seen())?;
-    let database = builder().create_with_backend(medium(&folder.unborn_store(), Arc::default(), None)?)?;
+    let database = builder().create_with_backend(medium(&folder.unborn_store(), Arc::default(), fault)?)?;
     tables::begin(&database)?;
     database.close()?;
     fs::rename(folder.unborn_store(), folder.store())?;

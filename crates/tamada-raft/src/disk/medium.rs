@@ -40,9 +40,10 @@ pub enum Health {
     Failing(String),
 }
 
-/// What a test makes go wrong. Each is asked before the real thing is done.
+/// What a test makes go wrong. Asked before the real thing is done.
 pub(crate) trait Fault: Send + Sync {
-    fn before_write(&self, offset: u64, length: usize) -> io::Result<()>;
+    fn before_write(&self, offset: u64, data: &[u8]) -> io::Result<()>;
+    fn before_resize(&self, length: u64) -> io::Result<()>;
     fn before_sync(&self) -> io::Result<()>;
 }
 
@@ -163,8 +164,8 @@ impl fmt::Debug for Medium {
 }
 
 impl Medium {
-    fn may_write(&self, offset: u64, length: usize) -> io::Result<()> {
-        self.fault.as_ref().map_or(Ok(()), |fault| fault.before_write(offset, length))
+    fn ask(&self, question: impl FnOnce(&dyn Fault) -> io::Result<()>) -> io::Result<()> {
+        self.fault.as_deref().map_or(Ok(()), question)
     }
 }
 
@@ -179,21 +180,19 @@ impl StorageBackend for Medium {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.patience.until_there_is_room(|| {
-            self.may_write(len, 0)?;
+            self.ask(|fault| fault.before_resize(len))?;
             self.file.set_len(len)
         })
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if let Some(fault) = &self.fault {
-            fault.before_sync()?;
-        }
+        self.ask(|fault| fault.before_sync())?;
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.patience.until_there_is_room(|| {
-            self.may_write(offset, data.len())?;
+            self.ask(|fault| fault.before_write(offset, data))?;
             self.file.write(offset, data)
         })
     }

@@ -232,3 +232,12 @@ fn replace_snapshot(mut table: Table<'_, u64, &[u8]>, about: &[u8], content: &[u
     }
     Ok(())
 }
+
+/// A version to come.
+#[cfg(test)]
+pub(super) fn declare_format(database: &Database, format: u64) -> Result<(), Trouble> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(NUMBERS)?.insert(FORMAT_IS, format)?;
+    transaction.commit()?;
+    Ok(())
+}

@@ -43,7 +43,10 @@ impl Trouble {
                 format!("no room on the disk of {dir}: make some and start again")
             }
             Self::Io(error) => match error.kind() {
-                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
+                ErrorKind::PermissionDenied
+                | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::NotADirectory
+                | ErrorKind::AlreadyExists => {
                     format!("{dir} cannot be used ({error}): it must be a directory that this user may write to")
                 }
                 _ => format!("{file} cannot be read or written ({error}): look after the disk, then start again"),
