@@ -14,7 +14,7 @@
 //!
 //! - Whoever knows the password. It is shared by all voters and clients, and says "one of us", not who.
 //! - A weak password. Somebody who can pose as one of our addresses, while we dial it, gets one message to try passwords
-//!   against at home. Each try costs him `PASSWORD_ROUNDS` rounds of hashing; no exchange of this kind can make it
+//!   against at home. Each try costs `PASSWORD_ROUNDS` rounds of hashing; no exchange of this kind can make it
 //!   impossible. And whoever reaches the port may try one with each connection. So: a long random password, or TLS.
 //! - Silence. Who can cut the connection can cut it.
 //!

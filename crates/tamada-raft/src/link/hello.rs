@@ -11,8 +11,8 @@
 //! The dialer proves first that it knows the password. A listener is easily reached by everybody, a dialer only by who
 //! sits at the address that it dials; so this order gives the fewest people something to try passwords against.
 //!
-//! A refusal is a number, not a text: it comes from somebody who has not proved anything, and his words do not belong
-//! into our log.
+//! A refusal is a number, not a text: it comes from somebody who has not proved anything, and words of theirs do not
+//! belong into our log.
 
 mod envelope;
 
@@ -26,7 +26,7 @@ use super::{CallError, Handler, Identity, Password};
 pub use envelope::TLS_RECORD;
 use envelope::{Admission, Envelope, Hello, Knows, Refusal, Unread, introduction};
 
-/// So long a stranger may take to hear why he was refused.
+/// So long a stranger may take to hear why.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection whose two ends know each other.

@@ -9,7 +9,7 @@ use crate::clock;
 
 /// The same address and reason are told once in this time.
 const QUIET: Duration = Duration::from_secs(60);
-/// Whoever does not come back for so long is forgotten, with what was not told of him.
+/// Whoever does not come back for so long is forgotten, with what was not told.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 /// So many different ones are remembered; the others are told together.
 const REMEMBERED_MAX: usize = 256;

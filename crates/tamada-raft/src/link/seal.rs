@@ -7,7 +7,7 @@
 //! neither does one from somebody who has another password or saw another hello.
 //!
 //! The rejected idea: a keyed hash (HMAC) over random numbers and over each message. It proves as much, but whoever
-//! listens could then try passwords against what he heard, as fast as his machines allow, and read the rest along. With
+//! listens could then try passwords against what was heard, as fast as machines allow, and read the rest along. With
 //! a key pair of its own in each connection, listening gives nothing to try against; that costs about 0.1 ms.
 
 use bytes::{BufMut, BytesMut};

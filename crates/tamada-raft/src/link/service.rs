@@ -14,6 +14,8 @@ use super::hello::Session;
 use super::outbox::{Closed, Outbox};
 use super::{BODY_MAX_BYTES, Handler, Identity, QUESTIONS_MAX, STREAM_ROOM};
 
+/// More than a dialer may ask at once: it can have our answer, and ask again, before we have put the question away.
+const AT_WORK_MAX: usize = 2 * QUESTIONS_MAX;
 /// The dialer asks whether we are there every three seconds; one that does not is gone, or frozen.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
@@ -99,8 +101,8 @@ impl Service {
     where
         F: Future<Output = Result<(), Closed>> + Send + 'static,
     {
-        if self.questions.len() >= QUESTIONS_MAX {
-            return Err(format!("it asks more than {QUESTIONS_MAX} questions at once"));
+        if self.questions.len() >= AT_WORK_MAX {
+            return Err("it asks too many questions at once".to_owned());
         }
         let room = Arc::new(Semaphore::new(usize::from(STREAM_ROOM)));
         let work = work(self.outbox.clone(), room.clone());

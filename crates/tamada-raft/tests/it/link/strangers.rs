@@ -1,4 +1,4 @@
-//! Who is refused, what he is told, and what is logged.
+//! Who is refused, what they are told, and what is logged.
 
 use std::sync::Arc;
 use std::time::Duration;
