@@ -29,8 +29,10 @@ mod ask;
 mod leader;
 mod lease;
 mod ops;
+mod setup;
 mod store;
 mod watch;
 mod writes;
 
-pub use store::{Embedded, security};
+pub use setup::{security, voter_config};
+pub use store::Embedded;

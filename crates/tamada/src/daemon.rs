@@ -19,7 +19,8 @@ use crate::configuration::Configuration;
 use crate::desk::Counter;
 use crate::drive::Driver;
 use crate::execute::Hands;
-use crate::{claim, clock, execute, gather, init, log, orphan};
+use crate::store::Opened;
+use crate::{claim, clock, execute, gather, init, log, orphan, store};
 
 /// How long a member of our name may take to show that it lives (2.2).
 const NAMESAKE: Duration = Duration::from_secs(3);
@@ -86,7 +87,7 @@ async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Lea
     let postgres = Postgres::open(checked.postgres.clone()).await.map_err(Refusal::because)?;
     // Before the store is waited for: whoever waits in vain stops the primary it finds (`orphan.rs`).
     let _ours = claim::claim(&checked.postgres.data_dir).map_err(Refusal::because)?;
-    let store = tamada_dcs::open(&checked.store, checked.store_scope.clone()).map_err(Refusal::because)?;
+    let Opened { store, part } = store::open(&checked.store, checked.store_scope.clone()).await.map_err(Refusal)?;
     let client = Client::new(&checked.ctl);
     let cluster = first_reading(&*store, checked, &postgres).await?;
     refuse_namesake(&cluster, &configuration, &client).await?;
@@ -100,7 +101,11 @@ async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Lea
     let listener = Listener::bind(&checked.restapi).map_err(Refusal::because)?;
     postgres.reconfigure(checked.postgres.clone(), false).await;
     postgres.adopt().await;
-    assemble(configuration, log, store, postgres, client, listener)?.drive().await.map_err(Refusal::because)
+    let ended = assemble(configuration, log, store, postgres, client, listener)?.drive().await;
+    if let Some(part) = part {
+        part.end().await;
+    }
+    ended.map_err(Refusal::because)
 }
 
 fn assemble(

@@ -14,6 +14,7 @@ mod init;
 mod log;
 mod orders;
 mod orphan;
+mod store;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tamada_model::{RaftConfig, StoreScope};
-use tamada_raft::link::{Password, Security, TlsFiles};
+use tamada_model::StoreScope;
 use tamada_raft::{Client, Revision};
 
 use super::lease::Lease;
@@ -69,16 +68,5 @@ impl Tree for Embedded {
 
     fn set_times(&self, ttl: Duration, retry_timeout: Duration) {
         *self.times.lock().unwrap_or_else(PoisonError::into_inner) = Times { ttl, retry_timeout };
-    }
-}
-
-/// What keeps strangers away, as configured.
-pub fn security(config: &RaftConfig) -> Security {
-    let files = &config.tls;
-    let is_configured = files.cert.is_some() || files.ca.is_some();
-    let tls = || TlsFiles { cert: files.cert.clone(), key: files.key.clone(), ca: files.ca.clone() };
-    Security {
-        password: config.password.as_ref().map(|password| Password::new(password.expose())),
-        tls: is_configured.then(tls),
     }
 }

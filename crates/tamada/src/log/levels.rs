@@ -4,7 +4,9 @@
 //! and asked again when the configuration changes; a silent `debug!` costs one load.
 //!
 //! Libraries are heard from WARNING on, whatever the level of the log, unless a logger is named for them: at DEBUG they
-//! tell every frame that they send, and what was in it.
+//! tell every frame that they send, and what was in it. The consensus library is heard only when it is named: to it every
+//! peer that is silent for a moment is an error, several times a second; what an operator should know of that, our own
+//! store tells.
 
 use std::borrow::Cow;
 
@@ -13,6 +15,9 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 
 use super::names;
+
+/// Heard only if a logger is named for it.
+const CONSENSUS: &str = "openraft";
 
 /// The field that makes an error critical.
 pub const CRITICAL: &str = "critical";
@@ -65,6 +70,7 @@ impl Levels {
         match rule {
             Some(rule) => rule.level,
             None if is_ours(name) => self.root,
+            None if covers(CONSENSUS, name) => LogLevel::Critical,
             None => self.root.max(LogLevel::Warning),
         }
     }
@@ -149,6 +155,8 @@ mod tests {
         assert_eq!(chatty.least_of("h2::proto"), LogLevel::Warning);
         let terse = levels(LogLevel::Error, &[]);
         assert_eq!(terse.least_of("h2::proto"), LogLevel::Error);
+        assert_eq!(chatty.least_of("openraft::core"), LogLevel::Critical);
+        assert_eq!(levels(LogLevel::Info, &[("openraft", LogLevel::Info)]).least_of("openraft::core"), LogLevel::Info);
     }
 
     #[test]

@@ -18,6 +18,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("patroni.dcs", &["tamada_dcs"]),
     ("patroni.dcs.etcd", &["tamada_dcs.etcd"]),
     ("patroni.dcs.etcd3", &["tamada_dcs.etcd"]),
+    ("patroni.dcs.raft", &["tamada_raft", "tamada_dcs.embedded"]),
     ("patroni.ha", &["tamada_core", "tamada.drive", "tamada.execute", "tamada.gather"]),
     ("patroni.log", &["tamada.log"]),
     // The original's manual gives this one as its example.
