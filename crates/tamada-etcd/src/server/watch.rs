@@ -184,8 +184,8 @@ impl Watching {
                 Ok(())
             }
             Err(WatchEnd::Compacted { oldest }) => {
-                let header = Some(self.server.place());
-                let compact_revision = signed(oldest);
+                // Without our revision, as etcd tells it: the client is to go by the other one.
+                let (header, compact_revision) = (Some(self.server.header(0)), signed(oldest));
                 self.end(id, WatchResponse { header, canceled: true, compact_revision, ..WatchResponse::default() });
                 Ok(())
             }
