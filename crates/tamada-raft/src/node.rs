@@ -8,6 +8,7 @@ mod join;
 mod judge;
 mod members;
 mod network;
+mod news;
 mod standing;
 mod voter;
 

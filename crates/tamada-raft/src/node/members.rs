@@ -19,6 +19,8 @@ use crate::ask::{Failure, Reply};
 use crate::client::{MemberChange, Trouble};
 use crate::consensus::{NotProposed, Place};
 
+/// How long a node may take to say that it is there.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long a copy may take to catch up before it has to ask again.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
@@ -56,7 +58,7 @@ impl Node {
             self.change_to(ChangeMembers::RemoveNodes([node].into()), Retain::No).await?;
             return Ok(format!("{address} is no member of the store any more."));
         }
-        self.check_enough(address, &voters)?;
+        self.check_enough(address, &voters).await?;
         let warning = remark(voters.len());
         self.change_to(ChangeMembers::ReplaceAllVoters(voters), Retain::No).await?;
         Ok(format!("{address} is no member of the store any more.{warning}"))
@@ -72,20 +74,33 @@ impl Node {
     }
 
     /// The voters that would be left must be able to decide at once, with those that answer now.
-    fn check_enough(&self, address: &str, left: &BTreeSet<u64>) -> Changed {
+    async fn check_enough(&self, address: &str, left: &BTreeSet<u64>) -> Changed {
         if left.is_empty() {
             return Err(refused(format!("{address} is the last voter: without it there is no store")));
         }
-        let left: Vec<u64> = left.iter().copied().collect();
-        if self.would_decide(&left) {
+        let there = self.answering(left).await;
+        if there.len() * 2 > left.len() {
             return Ok(());
         }
-        let silent = left.iter().filter(|node| **node != self.me && !self.heard.lately(**node));
-        let silent: Vec<String> = silent.map(|node| self.address_of(*node)).collect();
+        let silent: Vec<String> = left.difference(&there).map(|node| self.address_of(*node)).collect();
         Err(refused(format!(
             "without {address} the voters left could not decide: no answer from {}. Start them, or remove those first",
             silent.join(", ")
         )))
+    }
+
+    /// Those of these nodes that answer when they are asked. Who died a moment ago was heard lately, all the same.
+    async fn answering(&self, nodes: &BTreeSet<u64>) -> BTreeSet<u64> {
+        let ask = |node: &u64| {
+            let (node, address) = (*node, self.address_of(*node));
+            async move {
+                let said = self.peers.at(&address).introduce(&self.introduction(), ANSWER).await;
+                said.is_ok_and(|said| said.node == node).then_some(node)
+            }
+        };
+        let others = nodes.iter().filter(|node| **node != self.me).map(ask);
+        let there = futures_util::future::join_all(others).await.into_iter().flatten();
+        there.chain(nodes.get(&self.me).copied()).collect()
     }
 
     async fn promote(&self, address: &str) -> Result<String, Failure> {
@@ -99,7 +114,7 @@ impl Node {
         if !voters.insert(node) {
             return Err(refused(format!("{address} has a vote already")));
         }
-        if node != self.me && !self.heard.lately(node) {
+        if self.answering(&[node].into()).await.is_empty() {
             return Err(refused(format!("{address} does not answer: a vote that nobody casts only weakens the store")));
         }
         self.change_to(ChangeMembers::AddVoterIds([node].into()), Retain::Yes).await?;

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::answer::Door;
 use super::network::{self, Network};
 use super::standing::Heard;
-use super::{Near, Node, join, judge};
+use super::{Near, Node, join, judge, news};
 use crate::client::Client;
 use crate::consensus::{self, Proposer, Pulse, Raft};
 use crate::disk::{Disk, Health, Identity as Kept};
@@ -103,6 +103,7 @@ async fn live(config: VoterConfig, ready: Ready, stop: oneshot::Receiver<()>, te
         tokio::spawn(join::belong(node.clone())),
         tokio::spawn(join::keep(node.clone())),
         tokio::spawn(judge::judge(node.clone())),
+        tokio::spawn(news::tell(node.clone())),
     ];
     if ready.send(Ok(Client::near(near, others))).is_ok() {
         tokio::select! {
