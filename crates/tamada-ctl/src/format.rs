@@ -55,17 +55,34 @@ pub struct Sheet {
 }
 
 /// Numbers and positions stand at the right.
-const RIGHT: &[&str] = &["Group", "TL", "LSN", "Receive LSN", "Receive Lag", "Replay LSN", "Replay Lag"];
+const RIGHT: &[&str] = &[
+    "Group",
+    "TL",
+    "LSN",
+    "Receive LSN",
+    "Receive Lag",
+    "Replay LSN",
+    "Replay Lag",
+    "Heard",
+    "Behind",
+    "Size",
+    "Term",
+    "Revision",
+];
 /// Both are called `Lag` in tables: each stands right of its LSN.
 const LAGS: &[&str] = &["Receive Lag", "Replay Lag"];
 
 impl Sheet {
     pub fn print(&self, console: &mut Console, format: Format) {
+        console.say(self.text(format));
+    }
+
+    pub fn text(&self, format: Format) -> String {
         match format {
-            Format::Pretty | Format::Topology => console.say(self.table().render()),
-            Format::Tsv => console.say(self.tsv()),
-            Format::Json => console.say(json::spaced(&self.objects())),
-            Format::Yaml => console.say(yaml::dump(&self.objects())),
+            Format::Pretty | Format::Topology => self.table().render(),
+            Format::Tsv => self.tsv(),
+            Format::Json => json::spaced(&self.objects()),
+            Format::Yaml => yaml::dump(&self.objects()),
         }
     }
 

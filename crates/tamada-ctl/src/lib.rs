@@ -15,6 +15,7 @@ mod outcome;
 mod roles;
 mod selection;
 mod setup;
+mod store;
 mod surroundings;
 mod table;
 mod tool;

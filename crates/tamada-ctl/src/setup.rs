@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tamada_config::{Complaint, CtlChecked, Local, check_for_ctl, lines, load, rows, store_of_url};
+use tamada_dcs::embedded::security;
 use tamada_dcs::{Store, StoreError};
-use tamada_model::CtlConfig;
+use tamada_model::{CtlConfig, RaftConfig, StoreConfig};
+use tamada_raft::link::Security;
 
 use crate::cli::{CONFIG_FILE, DCS_URL, Given, INSECURE};
 use crate::failure::Failure;
@@ -69,6 +71,16 @@ impl Setup {
         tamada_dcs::open(&checked.store, scope).map_err(|error| match error {
             StoreError::Unreachable(why) | StoreError::Refused(why) => Failure::Command(why),
         })
+    }
+
+    /// The section `raft`, if that is the store.
+    pub fn embedded_store(&mut self) -> Result<(RaftConfig, Security), Failure> {
+        match &self.checked()?.store {
+            StoreConfig::Raft(raft) => Ok((raft.clone(), security(raft))),
+            StoreConfig::Etcd3(_) => Err(Failure::command(
+                "The store of this configuration is etcd, which has tools of its own; `store` is for the embedded one",
+            )),
+        }
     }
 
     fn checked(&mut self) -> Result<&CtlChecked, Failure> {

@@ -12,7 +12,8 @@ use hyper::Method;
 use serde_json::Value;
 use tamada_api::client::{Call, CallError, Client, Heard};
 use tamada_dcs::{Freshness, Store, StoreError, Written};
-use tamada_model::{Cluster, Member};
+use tamada_model::{Cluster, Member, RaftConfig};
+use tamada_raft::link::Security;
 use tamada_wire::json;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -24,6 +25,7 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::members::NamedCluster;
 use crate::setup::Setup;
+use crate::store::Accounts;
 use crate::surroundings::Surroundings;
 
 /// One write.
@@ -75,6 +77,16 @@ impl Tool {
 
     pub fn configured_scope(&self) -> Option<String> {
         self.setup.scope()
+    }
+
+    /// The embedded store of the configuration, and what its nodes want to see before they talk to us.
+    pub fn embedded_store(&mut self) -> Result<(RaftConfig, Security), Failure> {
+        self.setup.embedded_store()
+    }
+
+    pub async fn store_accounts(&mut self) -> Result<Accounts, Failure> {
+        let (raft, security) = self.embedded_store()?;
+        Ok(Accounts::gather(raft.voters(), security).await)
     }
 
     /// `--group` as given. With Citus configured one must be given: a tree of all groups at once is not read yet.

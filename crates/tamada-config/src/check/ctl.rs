@@ -7,7 +7,7 @@ use tamada_model::{CtlConfig, Document, MemberName, StoreConfig, StoreScope, Tls
 
 use crate::complaint::Complaint;
 use crate::local::Local;
-use crate::path::{at, file, flag, integer, secret, text};
+use crate::path::{file, flag, integer, secret, text};
 use crate::rows;
 use crate::timing;
 

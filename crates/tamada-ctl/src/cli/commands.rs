@@ -1,6 +1,6 @@
 //! Every command with its arguments and options (ctl.md 3–6).
 
-use super::grammar::{ArgumentSpec, CommandSpec, Many, OptionSpec, Takes};
+use super::grammar::{ArgumentSpec, CommandSpec, Group, Many, OptionSpec, Takes};
 
 const fn option(names: &'static [&'static str], takes: Takes, help: &'static str) -> OptionSpec {
     OptionSpec { names, takes, help }
@@ -64,14 +64,26 @@ pub const FLUSH_TARGETS: &[&str] = &["restart", "switchover"];
 const FLUSH_TARGET: ArgumentSpec =
     ArgumentSpec { name: "{restart|switchover}", many: Many::One, takes: Takes::OneOf(FLUSH_TARGETS) };
 
-pub const GLOBAL: CommandSpec = CommandSpec {
+const ADDRESS: ArgumentSpec = argument("ADDRESS", Many::One);
+
+pub const ALL: Group = Group { itself: &GLOBAL, commands: COMMANDS };
+pub const OF_THE_STORE: Group = Group { itself: &STORE, commands: STORE_COMMANDS };
+
+const GLOBAL: CommandSpec = CommandSpec {
     name: "",
     about: "See and steer PostgreSQL clusters.",
     arguments: &[argument("COMMAND", Many::One), argument("ARGS", Many::Any)],
     options: &[&CONFIG_FILE, &DCS_URL, &INSECURE, &HELP],
 };
 
-/// In the order of the overview.
+pub const STORE: CommandSpec = CommandSpec {
+    name: "store",
+    about: "See and change the embedded store",
+    arguments: &[argument("COMMAND", Many::One), argument("ARGS", Many::Any)],
+    options: &[&HELP],
+};
+
+/// All but `store` are the original's too.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "dsn",
@@ -151,6 +163,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         arguments: &[A_CLUSTER],
         options: &[&GROUP, &HELP],
     },
+    STORE,
     CommandSpec {
         name: "switchover",
         about: "Hand the leadership over to a replica, now or later",
@@ -168,5 +181,33 @@ pub const COMMANDS: &[CommandSpec] = &[
         about: "Print the version of this tool, and of members",
         arguments: &[A_CLUSTER, MEMBERS],
         options: &[&GROUP, &HELP],
+    },
+];
+
+const STORE_COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "store add",
+        about: "Let a node join, as a copy without a vote",
+        arguments: &[ADDRESS],
+        options: &[&HELP],
+    },
+    CommandSpec { name: "store promote", about: "Give a copy a vote", arguments: &[ADDRESS], options: &[&HELP] },
+    CommandSpec {
+        name: "store recover",
+        about: "Go on with this node alone after the majority is lost for good",
+        arguments: &[],
+        options: &[&HELP],
+    },
+    CommandSpec {
+        name: "store remove",
+        about: "Take a node out, dead or alive",
+        arguments: &[ADDRESS],
+        options: &[&FORCE, &HELP],
+    },
+    CommandSpec {
+        name: "store status",
+        about: "Show the nodes of the store, who leads, and what is wrong",
+        arguments: &[],
+        options: &[&FORMAT, &WATCH_TWO, &WATCH, &HELP],
     },
 ];

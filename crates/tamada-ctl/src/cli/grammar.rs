@@ -9,6 +9,14 @@ pub struct CommandSpec {
     pub options: &'static [&'static OptionSpec],
 }
 
+/// Commands that are written behind another, or behind the program's name.
+pub struct Group {
+    /// Its options are those in front of the command.
+    pub itself: &'static CommandSpec,
+    /// In the order of the overview; their names begin with its own.
+    pub commands: &'static [CommandSpec],
+}
+
 pub struct ArgumentSpec {
     /// As in the usage line: `CLUSTER_NAME`.
     pub name: &'static str,
@@ -73,6 +81,13 @@ impl ArgumentSpec {
             Many::AtMostOne => format!("[{}]", self.name),
             Many::Any => format!("[{}]...", self.name),
         }
+    }
+}
+
+impl Group {
+    /// `status` for `store status`.
+    pub fn name_of(&self, command: &CommandSpec) -> &'static str {
+        command.name.strip_prefix(self.itself.name).unwrap_or(command.name).trim_start()
     }
 }
 

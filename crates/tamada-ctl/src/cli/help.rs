@@ -1,7 +1,6 @@
 //! Usage lines and help pages, laid out for eighty columns.
 
-use super::commands::{COMMANDS, GLOBAL};
-use super::grammar::CommandSpec;
+use super::grammar::{CommandSpec, Group};
 
 /// Usable columns.
 const WIDTH: usize = 78;
@@ -11,11 +10,8 @@ const GAP: usize = 2;
 
 /// `Usage: tamadactl list [OPTIONS] [CLUSTER_NAMES]...`
 pub fn usage(prog: &str, command: &CommandSpec) -> String {
-    let words: Vec<String> = if command.name.is_empty() {
-        ["[OPTIONS]", "COMMAND", "[ARGS]..."].map(str::to_owned).to_vec()
-    } else {
-        ["[OPTIONS]".to_owned()].into_iter().chain(command.arguments.iter().map(|argument| argument.usage())).collect()
-    };
+    let arguments = command.arguments.iter().map(|argument| argument.usage());
+    let words: Vec<String> = ["[OPTIONS]".to_owned()].into_iter().chain(arguments).collect();
     let head = format!("Usage: {} ", path(prog, command));
     let lines = wrap(&words, WIDTH.saturating_sub(head.len()).max(20));
     format!("{head}{}", lines.join(&format!("\n{}", " ".repeat(head.len()))))
@@ -33,11 +29,11 @@ pub fn page(prog: &str, command: &CommandSpec) -> String {
     format!("{}\n\n  {about}\n\nOptions:\n{}", usage(prog, command), two_columns(&options))
 }
 
-/// The tool's own help page.
-pub fn overview(prog: &str) -> String {
-    let commands: Vec<(String, &str)> =
-        COMMANDS.iter().map(|command| (command.name.to_owned(), command.about)).collect();
-    format!("{}\n\nCommands:\n{}", page(prog, &GLOBAL), two_columns(&commands))
+/// The help page of the tool itself, or of a command that is followed by another.
+pub fn overview(prog: &str, group: &Group) -> String {
+    let row = |command: &CommandSpec| (group.name_of(command).to_owned(), command.about);
+    let commands: Vec<(String, &str)> = group.commands.iter().map(row).collect();
+    format!("{}\n\nCommands:\n{}", page(prog, group.itself), two_columns(&commands))
 }
 
 fn two_columns(rows: &[(String, &str)]) -> String {
@@ -76,13 +72,18 @@ fn wrap(words: &[String], width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::commands::{ALL, COMMANDS, OF_THE_STORE};
 
     #[test]
     fn a_page_fits_eighty_columns() {
-        let pages = COMMANDS.iter().map(|command| page("patronictl", command)).chain([overview("patronictl")]);
-        for page in pages {
+        for page in [&ALL, &OF_THE_STORE].into_iter().flat_map(pages) {
             assert!(page.lines().all(|line| line.len() <= WIDTH), "{page}");
         }
+    }
+
+    fn pages(group: &Group) -> Vec<String> {
+        let pages = group.commands.iter().map(|command| page("patronictl", command));
+        pages.chain([overview("patronictl", group)]).collect()
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! right; then values that do not fit, in the order they were given; then arguments that are missing; then words too
 //! many. Asking for help wins over all but the first kind.
 
-use super::commands::{COMMANDS, GLOBAL, HELP};
-use super::grammar::{ArgumentSpec, CommandSpec, Many, OptionSpec, Takes};
+use super::commands::{ALL, HELP, OF_THE_STORE, STORE};
+use super::grammar::{ArgumentSpec, CommandSpec, Group, Many, OptionSpec, Takes};
 use super::{help, suggest::suggestion};
 use crate::failure::Failure;
 
@@ -84,18 +84,32 @@ impl Given {
 pub type Global = (Given, &'static CommandSpec, Vec<String>);
 
 pub fn global(prog: &str, words: &[String]) -> Result<Heard<Global>, Failure> {
-    if words.is_empty() {
-        return Err(Failure::Usage(help::overview(prog)));
+    let (options, command, rest) = match choose(prog, &ALL, words)? {
+        Heard::Said(said) => said,
+        Heard::Help(page) => return Ok(Heard::Help(page)),
+    };
+    if command.name != STORE.name {
+        return Ok(Heard::Said((options, command, rest)));
     }
-    let line = Line { prog, command: &GLOBAL };
+    Ok(match choose(prog, &OF_THE_STORE, &rest)? {
+        Heard::Said((_, command, rest)) => Heard::Said((options, command, rest)),
+        Heard::Help(page) => Heard::Help(page),
+    })
+}
+
+fn choose(prog: &str, group: &Group, words: &[String]) -> Result<Heard<Global>, Failure> {
+    if words.is_empty() {
+        return Err(Failure::Usage(help::overview(prog, group)));
+    }
+    let line = Line { prog, command: group.itself };
     let raw = line.split(words, Interspersed::No)?;
     if raw.asks_for_help() {
-        return Ok(Heard::Help(help::overview(prog)));
+        return Ok(Heard::Help(help::overview(prog, group)));
     }
     let options = line.check_options(&raw.options)?;
     let (name, rest) = raw.words.split_first().ok_or_else(|| line.mistake("Missing command."))?;
-    let command = COMMANDS.iter().find(|command| command.name == name).ok_or_else(|| {
-        let offered = suggestion(name, COMMANDS.iter().map(|command| command.name));
+    let command = group.commands.iter().find(|command| group.name_of(command) == name).ok_or_else(|| {
+        let offered = suggestion(name, group.commands.iter().map(|command| group.name_of(command)));
         line.mistake(&format!("No such command '{name}'.{offered}"))
     })?;
     Ok(Heard::Said((Given { options, arguments: Vec::new() }, command, rest.to_vec())))

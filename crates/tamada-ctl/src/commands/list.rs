@@ -44,7 +44,7 @@ async fn show_clusters(tool: &mut Tool, given: &Given, format: Format, columns: 
 }
 
 /// `None`: show once.
-fn interval(given: &Given) -> Option<Duration> {
+pub fn interval(given: &Given) -> Option<Duration> {
     match given.float(&WATCH) {
         Some(seconds) if seconds > 0.0 => Duration::try_from_secs_f64(seconds).ok(),
         Some(_) | None => given.flag(&WATCH_TWO).then_some(Duration::from_secs(2)),

@@ -12,6 +12,7 @@ mod reload;
 mod remove;
 mod restart;
 mod show_config;
+mod store;
 mod version;
 
 use crate::cli::{CommandSpec, Given};
@@ -34,6 +35,11 @@ pub async fn run(tool: &mut Tool, command: &CommandSpec, given: &Given) -> Resul
         "restart" => restart::run(tool, given).await,
         "resume" => pause::run(tool, given, pause::Turn::Resume).await,
         "show-config" => show_config::run(tool, given).await,
+        "store add" => store::add(tool, given).await,
+        "store promote" => store::promote(tool, given).await,
+        "store recover" => store::recover(tool, given).await,
+        "store remove" => store::remove(tool, given).await,
+        "store status" => store::status(tool, given).await,
         "switchover" => handover::run(tool, given, handover::Act::Switchover).await,
         "topology" => list::topology(tool, given).await,
         "version" => version::run(tool, given).await,
