@@ -19,6 +19,7 @@ use crate::configuration::Configuration;
 use crate::desk::Counter;
 use crate::drive::Driver;
 use crate::execute::Hands;
+use crate::life::{self, Refusal};
 use crate::store::Opened;
 use crate::{claim, clock, execute, gather, init, log, orphan, store};
 
@@ -29,17 +30,6 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 /// Events and requests that may wait for the agent; more would mean that it hangs.
 const WAITING: usize = 64;
 
-/// Why the agent could not start. One sentence that says what to do.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Refusal(String);
-
-impl Refusal {
-    fn because(error: impl std::fmt::Display) -> Self {
-        Self(error.to_string())
-    }
-}
-
 pub fn run(path: Option<PathBuf>) -> ExitCode {
     let configuration = match Configuration::load(path.as_deref()) {
         Ok(configuration) => configuration,
@@ -48,37 +38,8 @@ pub fn run(path: Option<PathBuf>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let log = match log::install(&configuration.checked().log) {
-        Ok(log) => log,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let ended = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(4)
-        .thread_stack_size(256 * 1024)
-        .build()
-        .map_err(Refusal::because)
-        .and_then(|runtime| {
-            let ended = runtime.block_on(start(configuration, log.clone()));
-            runtime.shutdown_background();
-            ended
-        });
-    let code = match ended {
-        Ok(Leave::AsAsked) => ExitCode::SUCCESS,
-        Ok(Leave::Refusing) => ExitCode::FAILURE,
-        Err(refusal) => {
-            tracing::error!(critical = true, "{refusal}");
-            ExitCode::FAILURE
-        }
-    };
-    match log.drain() {
-        log::Drained::Completely => code,
-        // The log's destination hangs (configuration.md 8).
-        log::Drained::Stuck(_) => ExitCode::from(5),
-    }
+    let config = configuration.checked().log.clone();
+    life::live(&config, |log| start(configuration, log))
 }
 
 async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Leave, Refusal> {
@@ -102,6 +63,7 @@ async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Lea
     postgres.reconfigure(checked.postgres.clone(), false).await;
     postgres.adopt().await;
     let ended = assemble(configuration, log, store, postgres, client, listener)?.drive().await;
+    // Not before the agent: until it has left, it may need the store.
     if let Some(part) = part {
         part.end().await;
     }

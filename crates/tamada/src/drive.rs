@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tamada_core::{Agent, Event, Leave, RequestId};
 use tamada_model::{Cluster, LogConfig, Request, RestApiConfig};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::alarm::Alarm;
 use crate::configuration::{Change, Configuration, write_cache};
 use crate::desk::Order;
 use crate::execute::Hands;
+use crate::signals::{Signals, Told};
 use crate::{clock, init, log, orders};
 
 pub struct Driver {
@@ -30,7 +30,7 @@ pub struct Driver {
 enum Woken {
     Event(Event),
     Order(Order),
-    Reload,
+    Told(Told),
     /// A part of us ended that may not.
     Broken,
 }
@@ -49,14 +49,15 @@ impl Driver {
                 biased;
                 () = self.hands.broken.notified() => Woken::Broken,
                 Some(event) = self.events.recv() => Woken::Event(event),
-                woken = signals.next() => woken,
+                told = signals.next() => Woken::Told(told),
                 Some(order) = self.orders.recv() => Woken::Order(order),
                 Ok(()) = bell.changed() => Woken::Event(Event::Wake),
                 rung = alarm.rings_at(wake) => rung.map(|()| Woken::Event(Event::Tick))?,
             };
             let left = match woken {
                 Woken::Event(event) => self.event(event),
-                Woken::Reload => self.reload(),
+                Woken::Told(Told::Stop) => self.event(Event::Shutdown),
+                Woken::Told(Told::Reload) => self.reload(),
                 Woken::Order(order) => {
                     next_request += 1;
                     self.order(order, next_request)
@@ -243,28 +244,4 @@ impl Driver {
 enum Force {
     Yes,
     No,
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    reload: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            reload: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Woken {
-        tokio::select! {
-            _ = self.terminate.recv() => Woken::Event(Event::Shutdown),
-            _ = self.interrupt.recv() => Woken::Event(Event::Shutdown),
-            _ = self.reload.recv() => Woken::Reload,
-        }
-    }
 }

@@ -1,5 +1,5 @@
 //! One binary, several names: `tamada` with subcommands, `tamadactl` and `patronictl` for the operator's commands,
-//! `patroni` for the agent with the original's command line.
+//! `patroni` for the agent and `patroni_raft_controller` for a voter with the original's command lines.
 
 mod alarm;
 mod claim;
@@ -11,10 +11,13 @@ mod drive;
 mod execute;
 mod gather;
 mod init;
+mod life;
 mod log;
 mod orders;
 mod orphan;
+mod signals;
 mod store;
+mod voter;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +28,7 @@ use tamada_config::{Environment, ListenPorts};
 const USAGE: &str = "\
 Usage: tamada run [CONFIG]        keep PostgreSQL available on this machine
        tamada CONFIG              the same
+       tamada voter [CONFIG]      vote in the embedded store, without PostgreSQL
        tamada ctl COMMAND …       see and steer clusters (also: tamadactl)
        tamada --validate-config [-i] [-p] [CONFIG]
        tamada --generate-sample-config [FILE]
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = words.collect();
     match name.as_str() {
         "tamadactl" | "patronictl" => tamada_ctl::main(words, &name),
+        "patroni_raft_controller" => controller(words, &name),
         _ => obey(words, &name),
     }
 }
@@ -52,12 +57,13 @@ fn obey(mut words: Vec<OsString>, name: &str) -> ExitCode {
         }
         Some("run") => {
             words.remove(0);
-            run(words)
+            stay(words, daemon::run)
         }
-        Some("--version" | "-V") => {
-            println!("{name} {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
+        Some("voter") => {
+            words.remove(0);
+            stay(words, voter::run)
         }
+        Some("--version" | "-V") => say_version(name),
         Some("--help" | "-h") => {
             println!("{USAGE}");
             ExitCode::SUCCESS
@@ -65,8 +71,21 @@ fn obey(mut words: Vec<OsString>, name: &str) -> ExitCode {
         Some("--validate-config") => validate(&words[1..]),
         Some("--generate-sample-config") => sample(&words[1..]),
         Some(option) if option.starts_with('-') => wrong_usage(&format!("unknown option {option}")),
-        Some(_) | None => run(words),
+        Some(_) | None => stay(words, daemon::run),
     }
+}
+
+/// The original's voter: `patroni_raft_controller [--version] [CONFIG]`.
+fn controller(words: Vec<OsString>, name: &str) -> ExitCode {
+    match words.first().and_then(|word| word.to_str()) {
+        Some("--version" | "-V") => say_version(name),
+        Some(_) | None => stay(words, voter::run),
+    }
+}
+
+fn say_version(name: &str) -> ExitCode {
+    println!("{name} {}", env!("CARGO_PKG_VERSION"));
+    ExitCode::SUCCESS
 }
 
 fn wrong_usage(problem: &str) -> ExitCode {
@@ -74,10 +93,14 @@ fn wrong_usage(problem: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run(words: Vec<OsString>) -> ExitCode {
+/// Runs what stays until it is told to end, with one configuration at the most.
+fn stay(words: Vec<OsString>, run: fn(Option<PathBuf>) -> ExitCode) -> ExitCode {
     if words.iter().any(|word| word == "--help" || word == "-h") {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
+    }
+    if let Some(option) = words.iter().find(|word| word.to_string_lossy().starts_with('-')) {
+        return wrong_usage(&format!("unknown option {}", option.to_string_lossy()));
     }
     if words.len() > 1 {
         return wrong_usage("one configuration file or directory at the most");
@@ -85,7 +108,7 @@ fn run(words: Vec<OsString>) -> ExitCode {
     if let Some(status) = init::as_pid_1() {
         return status;
     }
-    daemon::run(words.into_iter().next().map(PathBuf::from))
+    run(words.into_iter().next().map(PathBuf::from))
 }
 
 fn validate(words: &[OsString]) -> ExitCode {

@@ -1,5 +1,13 @@
 //! The store that the configuration names. The embedded one also runs here: our voter, and the address at which it
 //! answers etcd's protocol.
+//!
+//! What becomes of an agent whose voter ends because its disk failed? PostgreSQL may well be on another disk, and in good
+//! health; and a store that lost one voter of three works on. So the agent goes on too, and asks the other voters (its
+//! client does so by itself); only if there are none, or too few, is the store gone for it, and then it does what it
+//! does without a store. The rejected idea is to end the agent: that stops a primary, and on the next start the voter
+//! fails again.
+//!
+//! A voter that fails at *start* refuses the start: somebody is at hand then, and nothing runs that could be harmed.
 
 use std::sync::Arc;
 
@@ -8,7 +16,7 @@ use tamada_dcs::{Store, StoreError};
 use tamada_etcd::{EtcdEndpoint, EtcdEndpointConfig};
 use tamada_model::{RaftConfig, StoreConfig, StoreScope};
 use tamada_raft::{Client, Voter};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// The store, and what must live as long as we use it.
 pub struct Opened {
@@ -38,6 +46,7 @@ pub async fn open(config: &StoreConfig, scope: StoreScope) -> Result<Opened, Str
         }
         StoreConfig::Raft(raft) => {
             let part = Part::begin(raft).await?;
+            part.say_when_it_fails();
             let store = Arc::new(Embedded::open(part.client.clone(), scope));
             Ok(Opened { store, part: Some(part) })
         }
@@ -58,12 +67,37 @@ impl Part {
         Ok(Self { client, voter, endpoint })
     }
 
+    /// Returns why our voter ended, once it has done so by itself.
+    pub async fn failure(&self) -> String {
+        match &self.voter {
+            Some(voter) => failure(voter.ended()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn say_when_it_fails(&self) {
+        let Some(voter) = &self.voter else { return };
+        let ended = voter.ended();
+        tokio::spawn(async move {
+            let why = failure(ended).await;
+            tracing::error!("our voter of the store ended ({why}): from now on the other voters are asked");
+        });
+    }
+
     /// Leaves nothing unwritten behind.
     pub async fn end(self) {
         drop(self.endpoint);
         if let Some(voter) = self.voter {
             voter.stop().await;
         }
+    }
+}
+
+async fn failure(mut ended: watch::Receiver<Option<String>>) -> String {
+    match ended.wait_for(Option::is_some).await.map(|why| why.clone()) {
+        Ok(Some(why)) => why,
+        // It was stopped.
+        Ok(None) | Err(_) => std::future::pending().await,
     }
 }
 

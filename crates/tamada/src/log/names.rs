@@ -15,7 +15,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("patroni.api", &["tamada_api.server", "tamada.desk", "tamada.orders"]),
     ("patroni.config", &["tamada_config", "tamada.configuration"]),
     ("patroni.daemon", &["tamada.daemon"]),
-    ("patroni.dcs", &["tamada_dcs"]),
+    ("patroni.dcs", &["tamada_dcs", "tamada_raft"]),
     ("patroni.dcs.etcd", &["tamada_dcs.etcd"]),
     ("patroni.dcs.etcd3", &["tamada_dcs.etcd"]),
     ("patroni.dcs.raft", &["tamada_raft", "tamada_dcs.embedded"]),
@@ -42,6 +42,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("patroni.postgresql.rewind", &["tamada_postgres.job.rewind", "tamada_postgres.divergence"]),
     ("patroni.postgresql.slots", &["tamada_postgres.slots"]),
     ("patroni.postgresql.validator", &["tamada_postgres.configure.validate"]),
+    ("patroni.raft_controller", &["tamada.voter"]),
     ("patroni.request", &["tamada_api.client"]),
 ];
 
