@@ -2,9 +2,12 @@
 
 use crate::town::{Town, wait};
 
-#[test]
-fn three_members_started_at_once_make_one_cluster_and_an_operator_steers_it() {
-    let mut town = Town::new("everyday", 3);
+over_each_store! {
+    three_members_started_at_once_make_one_cluster_and_an_operator_steers_it: 3,
+    members_stopped_and_started_in_any_order_converge: 3,
+}
+
+fn three_members_started_at_once_make_one_cluster_and_an_operator_steers_it(mut town: Town) {
     town.start_all();
     let leader = town.wait_for_cluster(2);
     town.sql(leader, "create table t (n int); insert into t values (1)").expect("the primary is writable");
@@ -43,9 +46,7 @@ fn three_members_started_at_once_make_one_cluster_and_an_operator_steers_it() {
     assert_eq!(code, Some(0), "{said}");
 }
 
-#[test]
-fn members_stopped_and_started_in_any_order_converge() {
-    let mut town = Town::new("order", 3);
+fn members_stopped_and_started_in_any_order_converge(mut town: Town) {
     town.start_all();
     let leader = town.wait_for_cluster(2);
     town.sql(leader, "create table t (n int); insert into t values (1)").expect("the primary is writable");

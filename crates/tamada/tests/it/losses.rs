@@ -1,12 +1,16 @@
 //! What is lost comes back: a primary, its host, an agent, the store.
 
-use rustix::process::Signal;
+use crate::town::{Town, wait};
 
-use crate::town::{Town, signal, wait};
+over_each_store! {
+    a_lost_primary_is_replaced_and_rejoins_by_itself: 3,
+    a_bootstrap_killed_half_way_begins_anew: 1,
+    an_agent_killed_and_restarted_finds_its_primary_running: 2,
+    a_primary_that_a_killed_agent_left_is_stopped_while_its_successor_waits_for_the_store: 2,
+    a_primary_without_store_stops_before_its_lease_ends_and_comes_back_with_the_store: 2,
+}
 
-#[test]
-fn a_lost_primary_is_replaced_and_rejoins_by_itself() {
-    let mut town = Town::new("loss", 3);
+fn a_lost_primary_is_replaced_and_rejoins_by_itself(mut town: Town) {
     town.start_all();
     let first = town.wait_for_cluster(2);
     town.sql(first, "create table t (n int); insert into t values (1)").expect("the primary is writable");
@@ -33,9 +37,7 @@ fn a_lost_primary_is_replaced_and_rejoins_by_itself() {
     wait("the old primary has everything", || (town.sql(first, "select count(*) from t").ok()? == "3").then_some(()));
 }
 
-#[test]
-fn a_bootstrap_killed_half_way_begins_anew() {
-    let mut town = Town::new("halfway", 1);
+fn a_bootstrap_killed_half_way_begins_anew(mut town: Town) {
     town.start(0);
     wait("initdb is at work", || town.base.join("pg-a/base").exists().then_some(()));
     town.kill_agent(0);
@@ -44,9 +46,7 @@ fn a_bootstrap_killed_half_way_begins_anew() {
     assert_eq!(town.sql(0, "select count(*) from pg_roles where rolname = 'replicator'").as_deref(), Ok("1"));
 }
 
-#[test]
-fn an_agent_killed_and_restarted_finds_its_primary_running() {
-    let mut town = Town::new("agent", 2);
+fn an_agent_killed_and_restarted_finds_its_primary_running(mut town: Town) {
     town.start_all();
     let leader = town.wait_for_cluster(1);
     let postmaster = town.postmaster(leader);
@@ -56,31 +56,27 @@ fn an_agent_killed_and_restarted_finds_its_primary_running() {
     assert_eq!(town.postmaster(leader), postmaster);
 }
 
-#[test]
-fn a_primary_that_a_killed_agent_left_is_stopped_while_its_successor_waits_for_the_store() {
-    let mut town = Town::new("orphan", 2);
+fn a_primary_that_a_killed_agent_left_is_stopped_while_its_successor_waits_for_the_store(mut town: Town) {
     town.start_all();
     let leader = town.wait_for_cluster(1);
     town.kill_agent(leader);
-    signal(town.etcd_pid(), Signal::STOP);
+    town.freeze_store_for(leader);
     town.start(leader);
     wait("nobody can write here any more", || town.sql(leader, "select 1").is_err().then_some(()));
-    signal(town.etcd_pid(), Signal::CONT);
+    town.thaw_store_for(leader);
     let leader = town.wait_for_cluster(1);
     town.sql(leader, "create table t (n int)").expect("writable again");
 }
 
-#[test]
-fn a_primary_without_store_stops_before_its_lease_ends_and_comes_back_with_the_store() {
-    let mut town = Town::new("dark", 2);
+fn a_primary_without_store_stops_before_its_lease_ends_and_comes_back_with_the_store(mut town: Town) {
     town.start_all();
     let leader = town.wait_for_cluster(1);
-    signal(town.etcd_pid(), Signal::STOP);
+    town.freeze_store_for(leader);
     wait("the primary is read-only", || {
         let state = town.sql(leader, "select pg_is_in_recovery()");
         (town.get(leader, "/primary")?.0 == 503 && state.ok()? == "t").then_some(())
     });
-    signal(town.etcd_pid(), Signal::CONT);
+    town.thaw_store_for(leader);
     let leader = town.wait_for_cluster(1);
     town.sql(leader, "create table t (n int)").expect("writable again");
 }

@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use crate::store::Kind;
 use crate::town::Town;
 
 #[test]
 fn a_wrong_configuration_is_refused_with_all_complaints_at_once() {
-    let mut town = Town::new("wrong", 1);
+    let mut town = Town::new(Kind::Etcd, 1);
     let text = fs::read_to_string(town.config(0)).unwrap();
     let text = text.replace("name: a\n", "").replace("data_dir:", "date_dir:");
     fs::write(town.config(0), text).unwrap();
@@ -19,7 +20,7 @@ fn a_wrong_configuration_is_refused_with_all_complaints_at_once() {
 
 #[test]
 fn data_of_another_cluster_is_left_alone() {
-    let mut town = Town::new("stranger", 2);
+    let mut town = Town::new(Kind::Etcd, 2);
     let village = |town: &Town, at: usize| {
         let text = fs::read_to_string(town.config(at)).unwrap();
         fs::write(town.config(at), text.replace("scope: town", "scope: village")).unwrap();
@@ -43,7 +44,7 @@ fn data_of_another_cluster_is_left_alone() {
 
 #[test]
 fn two_agents_never_share_a_data_directory() {
-    let mut town = Town::new("shared", 2);
+    let mut town = Town::new(Kind::Etcd, 2);
     town.start(0);
     let leader = town.wait_for_cluster(0);
     let postmaster = town.postmaster(leader);

@@ -1,5 +1,5 @@
-//! A small town for tests: one real etcd, some members with real PostgreSQL, all on loopback, all below one temporary
-//! directory, all gone when the test ends.
+//! A small town for tests: some members with real PostgreSQL, and a store in which they settle who leads; all on
+//! loopback, all below one temporary directory, all gone when the test ends.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -7,19 +7,20 @@ use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tamada_testing::free_port;
+
+use crate::store::{Kind, Store};
 
 /// Generous: a busy machine must not fail a test. Every wait ends as soon as what it waits for is there.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
 pub struct Town {
     pub base: PathBuf,
-    etcd: Option<Child>,
-    etcd_port: u16,
-    peer_port: u16,
+    pub store: Store,
     pub members: Vec<Member>,
     user: User,
 }
@@ -29,6 +30,12 @@ pub struct Member {
     pub rest: u16,
     pub postgres: u16,
     agent: Option<Child>,
+}
+
+impl Member {
+    pub fn agent_pid(&self) -> Option<u32> {
+        self.agent.as_ref().map(Child::id)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -77,9 +84,11 @@ fn seen_within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Optio
 }
 
 impl Town {
-    /// Starts etcd and prepares `count` members a, b, c …; none runs yet.
-    pub fn new(name: &str, count: usize) -> Self {
-        let base = std::env::temp_dir().join(format!("tamada-{name}-{}", std::process::id()));
+    /// Starts what runs beside the members, and prepares `count` of them, a, b, c …; none runs yet.
+    pub fn new(kind: Kind, count: usize) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let base = std::env::temp_dir().join(format!("tamada-town-{process}-{number}"));
         let _ = fs::remove_dir_all(&base);
         fs::create_dir_all(&base).expect("a temporary directory");
         // By a process of its own: what we have open for writing nobody can execute, and who we start inherits it.
@@ -97,15 +106,15 @@ impl Town {
                 agent: None,
             })
             .collect();
-        let mut town = Self { base, etcd: None, etcd_port: free_port(), peer_port: free_port(), members, user };
+        let mut town = Self { base, store: Store::new(kind, count), members, user };
         for at in 0..count {
             town.write_configuration(at, "");
         }
-        town.start_etcd();
+        town.start_store();
         town
     }
 
-    fn command(&self, program: &Path) -> Command {
+    pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         if self.user.is_other {
             command.uid(self.user.uid).gid(self.user.gid);
@@ -114,32 +123,15 @@ impl Town {
         command
     }
 
-    pub fn start_etcd(&mut self) {
-        let log = fs::File::create(self.base.join("etcd.log")).expect("the directory is ours");
-        let client = format!("http://127.0.0.1:{}", self.etcd_port);
-        let peer = format!("http://127.0.0.1:{}", self.peer_port);
-        let mut command = self.command(Path::new("etcd"));
-        command.args(["--data-dir", "etcd", "--listen-client-urls", &client, "--advertise-client-urls", &client]);
-        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        command.args(["--initial-cluster", &format!("default={peer}"), "--log-level", "error"]);
-        self.etcd = Some(command.stdout(Stdio::null()).stderr(log).spawn().expect("etcd is installed; see make test"));
-        let port = self.etcd_port;
-        wait("etcd answers", || TcpStream::connect(("127.0.0.1", port)).ok());
-    }
-
-    pub fn etcd_pid(&self) -> u32 {
-        self.etcd.as_ref().expect("etcd runs").id()
-    }
-
     /// `extra`: lines for the end of the file. A leader may be held up for ten seconds before it gives up its lock.
     pub fn write_configuration(&self, at: usize, extra: &str) {
         let member = &self.members[at];
         let (base, name, rest, postgres) = (self.base.display(), &member.name, member.rest, member.postgres);
-        let (bin, etcd) = (pg_bin().display().to_string(), self.etcd_port);
+        let (bin, store) = (pg_bin().display().to_string(), self.store.section(&self.base, Some(at)));
         let text = format!(
             "scope: town\nname: {name}\n\
              restapi: {{listen: '127.0.0.1:{rest}', connect_address: '127.0.0.1:{rest}'}}\n\
-             etcd3: {{hosts: '127.0.0.1:{etcd}'}}\n\
+             {store}\n\
              bootstrap:\n  dcs:\n    ttl: 15\n    loop_wait: 1\n    retry_timeout: 5\n    postgresql:\n      \
              use_pg_rewind: true\n      parameters: {{max_connections: 50, shared_buffers: 16MB, wal_keep_size: 64MB}}\n\
              \x20 initdb: [{{encoding: UTF8}}, data-checksums]\n\
@@ -163,10 +155,20 @@ impl Town {
         fs::read_to_string(self.base.join(format!("{}.log", self.members[at].name))).unwrap_or_default()
     }
 
+    pub fn log_file(&self, name: &str) -> fs::File {
+        let file = fs::File::options().create(true).append(true).open(self.base.join(format!("{name}.log")));
+        file.expect("the directory is ours")
+    }
+
+    fn logs(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(&self.base).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut logs: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|end| end == "log")).collect();
+        logs.sort();
+        logs
+    }
+
     pub fn start(&mut self, at: usize) {
-        let name = &self.members[at].name;
-        let log = fs::File::options().create(true).append(true).open(self.base.join(format!("{name}.log")));
-        let log = log.expect("the directory is ours");
+        let log = self.log_file(&self.members[at].name);
         let mut command = self.command(&self.base.join("tamada"));
         command.arg("run").arg(self.config(at)).stdout(Stdio::null()).stderr(log).process_group(0);
         self.members[at].agent = Some(command.spawn().expect("the binary was copied"));
@@ -199,7 +201,7 @@ impl Town {
 
     /// As if the host lost its power: agent and every postgres process at once.
     pub fn kill_host(&mut self, at: usize) {
-        let agent = self.members[at].agent.as_ref().map(Child::id);
+        let agent = self.members[at].agent_pid();
         if let Some(agent) = agent {
             signal(agent, rustix::process::Signal::STOP);
         }
@@ -276,8 +278,16 @@ impl Town {
 
     /// The operator's command line with this member's configuration.
     pub fn ctl(&self, at: usize, words: &[&str]) -> (String, Option<i32>) {
+        self.ctl_with(&self.config(at), words, "")
+    }
+
+    /// With any configuration, and what is typed when it asks.
+    pub fn ctl_with(&self, config: &Path, words: &[&str], typed: &str) -> (String, Option<i32>) {
+        let answers = self.base.join("typed");
+        fs::write(&answers, typed).expect("the directory is ours");
         let mut command = self.command(&self.base.join("tamada"));
-        let out = command.args(["ctl", "-c"]).arg(self.config(at)).args(words).output().expect("it runs");
+        command.stdin(fs::File::open(answers).expect("was just written"));
+        let out = command.args(["ctl", "-c"]).arg(config).args(words).output().expect("it runs");
         let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
         (text, out.status.code())
     }
@@ -289,17 +299,14 @@ impl Drop for Town {
             self.kill_agent(at);
             self.end_postgres(at);
         }
-        if let Some(etcd) = &mut self.etcd {
-            let _ = etcd.kill();
-            let _ = etcd.wait();
-        }
+        self.store.kill();
         if std::thread::panicking() {
             eprintln!("what is left of the town: {}", self.base.display());
-            for at in 0..self.members.len() {
-                let log = self.log(at);
-                let from = log.len().saturating_sub(6000);
-                let from = (from..log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
-                eprintln!("--- the end of {}'s log\n{}", self.members[at].name, &log[from..]);
+            for log in self.logs() {
+                let text = fs::read_to_string(&log).unwrap_or_default();
+                let from = text.len().saturating_sub(6000);
+                let from = (from..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+                eprintln!("--- the end of {}\n{}", log.display(), &text[from..]);
             }
         } else {
             let _ = fs::remove_dir_all(&self.base);

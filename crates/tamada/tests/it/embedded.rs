@@ -1,0 +1,77 @@
+//! Clusters that need no store besides: what is particular to voters inside the agents.
+
+use crate::store::Kind;
+use crate::town::{Town, wait};
+
+#[test]
+fn the_host_that_carries_both_leaders_is_lost_and_comes_back() {
+    let mut town = Town::new(Kind::Embedded { witnesses: 0 }, 3);
+    town.start_all();
+    town.wait_for_cluster(2);
+    let both = wait("one host carries both leaders", || carry_both(&town));
+    town.sql(both, "create table t (n int); insert into t values (1)").expect("the primary is writable");
+
+    town.kill_host(both);
+    let next = wait("another member leads", || town.leader().filter(|at| *at != both));
+    wait("it is writable", || town.sql(next, "insert into t values (2)").ok());
+    let (told, code) = town.tell_store(&["status"]);
+    let lost = town.voters().address(both);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains(&format!("no answer: {lost}")), "{told}");
+
+    town.start(both);
+    assert_eq!(town.wait_for_cluster(2), next);
+    assert_eq!(town.sql(next, "select count(*) from t").as_deref(), Ok("2"));
+    town.wait_for_nodes(&[0, 1, 2], &[]);
+}
+
+/// Moves PostgreSQL's leader to where the store's leader is.
+fn carry_both(town: &Town) -> Option<usize> {
+    let (leader, store_leader) = (town.leader()?, town.store_leader()?);
+    if leader == store_leader {
+        return Some(leader);
+    }
+    let candidate = &town.members[store_leader].name;
+    town.ctl_with(&town.tool(), &["switchover", "--force", "--candidate", candidate], "");
+    None
+}
+
+#[test]
+fn two_members_and_a_witness_survive_the_loss_of_any_one() {
+    let mut town = Town::new(Kind::Embedded { witnesses: 1 }, 2);
+    town.start_all();
+    let first = town.wait_for_cluster(1);
+    town.sql(first, "create table t (n int); insert into t values (1)").expect("the primary is writable");
+
+    town.kill_host(first);
+    let second = wait("the other member leads", || town.leader().filter(|at| *at != first));
+    wait("it is writable", || town.sql(second, "insert into t values (2)").ok());
+    town.start(first);
+    assert_eq!(town.wait_for_cluster(1), second);
+
+    assert_eq!(town.stop_witness(0), Some(0));
+    town.sql(second, "insert into t values (3)").expect("two of three are a majority");
+    town.start_witness(0);
+    town.wait_for_nodes(&[0, 1, 2], &[]);
+    an_operator_elsewhere_needs_the_addresses_only(&town, second);
+}
+
+fn an_operator_elsewhere_needs_the_addresses_only(town: &Town, leader: usize) {
+    let tool = town.tool();
+    let told = |words: &[&str]| {
+        let (told, code) = town.ctl_with(&tool, words, "");
+        assert_eq!(code, Some(0), "{words:?}: {told}");
+        told
+    };
+    wait("the table shows a leader and a streaming replica", || {
+        let table = told(&["list"]);
+        (table.contains("Leader") && table.contains("streaming")).then_some(())
+    });
+    told(&["edit-config", "--force", "-s", "postgresql.parameters.work_mem=5MB"]);
+    assert!(told(&["show-config"]).contains("work_mem: 5MB"));
+    assert!(told(&["history"]).contains("New Leader"));
+    told(&["pause", "--wait"]);
+    told(&["resume", "--wait"]);
+    told(&["switchover", "--force"]);
+    assert_ne!(town.wait_for_cluster(1), leader);
+}
