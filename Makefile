@@ -3,23 +3,24 @@
 #   make demo   three members on loopback, until Ctrl-C
 #   make test   everything that must hold before a commit
 #
+# The demo's members settle among themselves who leads; with DCS=etcd3 they ask an etcd that is started beside them.
 # What they install and why is written in scripts/need.sh.
 
 .PHONY: help demo test rust rust-if-missing
 .DEFAULT_GOAL := help
 
 # The store of the demo.
-export DCS ?= etcd3
+export DCS ?= raft
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 7
 
 demo: rust-if-missing
-	@scripts/need.sh rust compiler cluster
+	@scripts/need.sh rust compiler cluster $(filter etcd3,$(DCS))
 	@scripts/demo.sh
 
 test: rust-if-missing
-	@scripts/need.sh rust compiler cluster
+	@scripts/need.sh rust compiler cluster etcd3
 	@scripts/test.sh
 
 # Only where there is none at all; one that is too old is named, and left to its owner.

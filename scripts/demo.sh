@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Three members, one etcd, on this machine, to look at and to break. `make demo` calls it after installing what it needs.
+# Three members on this machine, to look at and to break. `make demo` calls it after installing what it needs.
 #
 #   scripts/demo.sh                          start, show, stay until Ctrl-C, stop what was started
+#
+# Who leads is settled by the store that the members carry in themselves; with DCS=etcd3 by an etcd beside them.
 #
 # and while that runs, from another terminal:
 #
@@ -19,10 +21,12 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 members=(a b c)
 declare -A pg_port=([a]=5442 [b]=5443 [c]=5444)
 declare -A rest_port=([a]=8008 [b]=8009 [c]=8010)
+declare -A raft_port=([a]=12222 [b]=12223 [c]=12224)
 etcd_port=12379
 etcd_peer_port=12380
 
 dir=''     # of the demo that we start, stop or play with
+store=''   # raft, or etcd3
 owner=''   # PostgreSQL refuses to run as root: then the members run as `postgres`
 
 # ---- processes ------------------------------------------------------------------------------------------------------
@@ -161,13 +165,20 @@ find_running_demo() {
 
 check_ports() {
   local port busy=''
-  for port in "${pg_port[@]}" "${rest_port[@]}" "$etcd_port" "$etcd_peer_port"; do
+  for port in "${pg_port[@]}" "${rest_port[@]}" $(store_ports); do
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then busy+=" $port"; fi
   done
   if [ -n "$busy" ]; then
     fail "Another program listens on port(s)$busy of 127.0.0.1, which the demo needs. \`ss -ltnp\` shows which one;
-stop it and try again. (PostgreSQL: ${pg_port[*]}; REST: ${rest_port[*]}; etcd: $etcd_port, $etcd_peer_port.)"
+stop it and try again. (PostgreSQL: ${pg_port[*]}; REST: ${rest_port[*]}; store: $(store_ports).)"
   fi
+}
+
+store_ports() {
+  case $store in
+    raft) say "${raft_port[*]}" ;;
+    etcd3) say "$etcd_port $etcd_peer_port" ;;
+  esac
 }
 
 # ---- starting -------------------------------------------------------------------------------------------------------
@@ -194,8 +205,9 @@ prepare_directory() {
   chmod 755 "$dir/tamadactl"
   password=$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
   ( umask 077; say "127.0.0.1:*:*:postgres:$password" >"$dir/pgpass" )
-  local name
-  for name in "${members[@]}" etcd; do
+  local name names=("${members[@]}")
+  if [ "$store" = etcd3 ]; then names+=(etcd); fi
+  for name in "${names[@]}"; do
     install -d -m 700 -o "$owner" -g "$(id -gn "$owner")" "$dir/$name"
   done
   for name in "${members[@]}"; do
@@ -212,8 +224,7 @@ name: $1
 restapi:
   listen: 127.0.0.1:${rest_port[$1]}
   connect_address: 127.0.0.1:${rest_port[$1]}
-etcd3:
-  hosts: 127.0.0.1:$etcd_port
+$(store_section "$1")
 bootstrap:
   dcs:
     ttl: 10
@@ -243,6 +254,30 @@ postgresql:
   basebackup:
     - checkpoint: fast
 YAML
+}
+
+store_section() { # NAME
+  local name partners=()
+  case $store in
+    raft)
+      for name in "${members[@]}"; do
+        if [ "$name" != "$1" ]; then partners+=("127.0.0.1:${raft_port[$name]}"); fi
+      done
+      cat <<YAML
+raft:
+  self_addr: 127.0.0.1:${raft_port[$1]}
+  partner_addrs: ["${partners[0]}", "${partners[1]}"]
+  data_dir: $dir/$1/store
+  password: "$password"
+YAML
+      ;;
+    etcd3)
+      cat <<YAML
+etcd3:
+  hosts: 127.0.0.1:$etcd_port
+YAML
+      ;;
+  esac
 }
 
 start_etcd() {
@@ -331,6 +366,7 @@ Changes will be told below. To try, in another terminal:
   cd $dir
   ./tamadactl list                  the members; with -W it repeats
   ./tamadactl topology
+$(introduce_store)
   ./tamadactl switchover --force    another member becomes the primary, in good order
   curl -i http://127.0.0.1:${rest_port[$primary]}/primary      200 on the primary, 503 elsewhere: for load balancers
   psql 'host=127.0.0.1,127.0.0.1,127.0.0.1 port=${pg_port[a]},${pg_port[b]},${pg_port[c]} user=postgres dbname=postgres passfile=$dir/pgpass target_session_attrs=read-write'
@@ -345,10 +381,18 @@ Changes will be told below. To try, in another terminal:
 TEXT
 }
 
+introduce_store() {
+  case $store in
+    raft) say "  ./tamadactl store status          the store that the members carry in themselves" ;;
+    etcd3) say "  etcdctl --endpoints 127.0.0.1:$etcd_port get --prefix /service/demo    the store" ;;
+  esac
+}
+
 demo() {
-  case ${DCS:-etcd3} in
-    etcd3) ;;
-    *) fail "DCS=$DCS: etcd3 is the only store so far." ;;
+  store=${DCS:-raft}
+  case $store in
+    raft | etcd3) ;;
+    *) fail "DCS=$store: the demo knows raft, which is the store that Tamada brings along, and etcd3." ;;
   esac
   pg_bin=$(pg_bin)
   [ -n "$pg_bin" ] || fail "No PostgreSQL server programs found; \`make demo\` installs them."
@@ -360,8 +404,8 @@ demo() {
   trap 'exit 0' INT TERM
   trap 'exit 129' HUP
   prepare_directory
-  say "Starting etcd and the members ${members[*]} in $dir …"
-  start_etcd
+  say "Starting the members ${members[*]} in $dir …"
+  if [ "$store" = etcd3 ]; then start_etcd; fi
   local name
   for name in "${members[@]}"; do start_member "$name"; done
   wait_for_members
@@ -419,5 +463,5 @@ case ${1:-} in
   kill-postgres) find_running_demo; kill_postgres "${2:-}" ;;
   lose-host) find_running_demo; lose_host "${2:-}" ;;
   start) find_running_demo; start_again "${2:-}" ;;
-  *) sed -n 's/^# \{0,1\}//; 2,11p' scripts/demo.sh; exit 2 ;;
+  *) sed -n 's/^# \{0,1\}//; 2,13p' scripts/demo.sh; exit 2 ;;
 esac

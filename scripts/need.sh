@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs what a step needs, and only what is missing: scripts/need.sh make|compiler|rust|cluster …
+# Installs what a step needs, and only what is missing: scripts/need.sh make|compiler|rust|cluster|etcd3 …
 #
 #   make      GNU make
 #   compiler  a C compiler and linker, for the Rust crates that contain C
 #   rust      checks that Rust is there and says how to get it: not from the distribution, which is too old
-#   cluster   PostgreSQL, etcd, and the small tools of the demo and the tests
+#   cluster   PostgreSQL, and the small tools of the demo and the tests
+#   etcd3     etcd, for `make demo DCS=etcd3` and the tests
 #
 # Packages come from the distribution (Debian, Ubuntu), with sudo where we are not root. Nothing that the packages
 # would start by themselves is started: no PostgreSQL cluster is created, the etcd service stays off. What was there
@@ -55,16 +56,16 @@ need() {
       if ! [ -e /etc/ssl/certs/ca-certificates.crt ]; then missing+=(ca-certificates); fi
       ;;
     rust) check_rust ;;
+    etcd3) want_etcd ;;
     cluster)
       want_postgres
-      want_etcd
       want curl curl
       want jq jq
       want pgrep procps
       want setpriv util-linux
       if ! [ -e /usr/share/zoneinfo/Europe/Berlin ]; then missing+=(tzdata); fi
       ;;
-    *) fail "need.sh knows make, compiler, rust and cluster, not '$1'." ;;
+    *) fail "need.sh knows make, compiler, rust, cluster and etcd3, not '$1'." ;;
   esac
 }
 
