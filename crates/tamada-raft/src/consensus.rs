@@ -26,6 +26,7 @@ mod machine;
 pub(crate) mod message;
 mod propose;
 mod pulse;
+mod runtime;
 mod watches;
 
 use std::fmt;
@@ -42,7 +43,7 @@ pub(crate) use config::{ELECTION, raft as raft_config};
 pub(crate) use log::LogStore;
 pub(crate) use machine::Machine;
 pub(crate) use propose::{NotProposed, Proposer};
-pub(crate) use pulse::{Canvass, Pulse};
+pub(crate) use pulse::{Canvass, Means, Pulse};
 
 openraft::declare_raft_types!(
     pub(crate) TypeConfig:
@@ -51,6 +52,7 @@ openraft::declare_raft_types!(
         NodeId = u64,
         Node = Place,
         SnapshotData = Bytes,
+        AsyncRuntime = runtime::Runtime,
 );
 
 pub(crate) type Raft = openraft::Raft<TypeConfig>;

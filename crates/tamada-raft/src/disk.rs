@@ -32,6 +32,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use redb::Database;
@@ -108,6 +109,11 @@ impl Disk {
         self.save(vec![Change::Keep(Item::Identity, identity.encode())]).await?;
         *locked(&self.inner.identity) = identity;
         Ok(())
+    }
+
+    /// How long the write that is under way has taken so far.
+    pub fn busy_for(&self) -> Duration {
+        self.inner.patience.busy_for()
     }
 
     pub fn health(&self) -> watch::Receiver<Health> {

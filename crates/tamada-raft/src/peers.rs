@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     Vote = 2,
     Snapshot = 3,
     Canvass = 4,
+    SignOfLife = 5,
     Errand = 10,
     Introduction = 11,
     Watch = 12,
@@ -26,9 +27,18 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub fn of(number: u16) -> Option<Self> {
-        [Self::Append, Self::Vote, Self::Snapshot, Self::Canvass, Self::Errand, Self::Introduction, Self::Watch]
-            .into_iter()
-            .find(|kind| *kind as u16 == number)
+        [
+            Self::Append,
+            Self::Vote,
+            Self::Snapshot,
+            Self::Canvass,
+            Self::SignOfLife,
+            Self::Errand,
+            Self::Introduction,
+            Self::Watch,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u16 == number)
     }
 }
 

@@ -5,16 +5,9 @@ use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
 
-/// How long a leader waits for an answer to entries, to a sign of life, and to the question whether it still leads. Not
-/// longer than patience lasts, and longer than most disks take to sync. (The library's own signs of life and elections are
-/// switched off, see `pulse`; what is left of its timers has to be in this order.)
-const ANSWER: Duration = Duration::from_millis(400);
-
-/// How long a candidate waits for votes. A vote is given when it is on the disk.
-const VOTE: Duration = Duration::from_millis(650);
-
-/// A voter turns candidates away for so long after it heard a leader.
-pub(super) const TURNED_AWAY: Duration = Duration::from_millis(700);
+/// A voter turns candidates away for so long after it heard a leader. (The library's own signs of life and elections are
+/// switched off, see `pulse`, and its limits are lifted, see `runtime`; the timers have to be in order all the same.)
+pub(super) const TURNED_AWAY: Duration = Duration::from_millis(300);
 
 /// After so long without a word from its leader, a node should have another one.
 pub(crate) const ELECTION: Duration = Duration::from_millis(1000);
@@ -36,8 +29,8 @@ const ENTRIES_PURGED_AT_ONCE: u64 = 500;
 pub(crate) fn raft() -> Arc<Config> {
     let config = Config {
         cluster_name: "tamada".to_owned(),
-        heartbeat_interval: millis(ANSWER),
-        election_timeout_min: millis(VOTE),
+        heartbeat_interval: millis(TURNED_AWAY / 3),
+        election_timeout_min: millis(TURNED_AWAY / 2),
         election_timeout_max: millis(TURNED_AWAY),
         enable_heartbeat: false,
         enable_elect: false,

@@ -75,6 +75,14 @@ struct CandidacyAnswer {
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
+struct SignOfLife {
+    #[prost(fixed64, tag = "1")]
+    to: u64,
+    #[prost(message, optional, tag = "2")]
+    vote: Option<VoteRecord>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
 struct CanvassQuestion {
     #[prost(fixed64, tag = "1")]
     to: u64,
@@ -177,6 +185,15 @@ pub(crate) fn vote_answer_from_bytes(bytes: &[u8]) -> Result<VoteResponse<u64>, 
     let CandidacyAnswer { vote, granted, last } = CandidacyAnswer::decode(bytes)?;
     let vote: Vote<u64> = needed(vote, "the vote of an answer")?.into();
     Ok(VoteResponse::new(vote, last.map(Into::into), granted))
+}
+
+pub(crate) fn sign_of_life_to_bytes(to: u64, vote: &Vote<u64>) -> Vec<u8> {
+    SignOfLife { to, vote: Some(vote.into()) }.encode_to_vec()
+}
+
+pub(crate) fn sign_of_life_from_bytes(bytes: &[u8]) -> Result<(u64, Vote<u64>), CodecError> {
+    let SignOfLife { to, vote } = SignOfLife::decode(bytes)?;
+    Ok((to, needed(vote, "the vote of a leader")?.into()))
 }
 
 pub(crate) fn canvass_to_bytes(to: u64, canvass: &Canvass) -> Vec<u8> {

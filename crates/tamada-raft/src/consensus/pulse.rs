@@ -16,8 +16,12 @@
 //!    out, and what came meanwhile is not read yet.
 //! 2. Therefore silence is counted in steps, and each counts for little, however long it took.
 //!
-//! A leader that waits for its own disk is silent, too: the library's leader sends nothing meanwhile. So a follower is
-//! patient for longer than half a second, and the more so the more elections have come to nothing.
+//! 1. A leader's disk takes half a second to sync. The library's leader says nothing meanwhile.
+//! 2. The others elect a new one. Its disk is as slow as the old one's, and so it goes on.
+//! 3. Therefore a leader that waits for its disk shows past the consensus that it is there ([`Means::show`]); but not for
+//!    ever: a disk that does not come back is a reason for another leader.
+//!
+//! And a follower is the more patient the more elections have come to nothing.
 //!
 //! How it is used: [`Pulse::beat`] runs beside the consensus; whoever takes the others' messages in calls
 //! [`Pulse::heard`] and [`Pulse::heard_candidate`], and answers a [`Canvass`] with [`Pulse::would_elect`].
@@ -35,16 +39,19 @@ use tokio::time::sleep;
 use super::config::TURNED_AWAY;
 use super::{Membership, Place, Raft};
 use crate::clock;
+use crate::disk::Disk;
 
 /// How often we look, and a leader shows that it is there.
-const STEP: Duration = Duration::from_millis(100);
-/// A step may be late by half. What is beyond that we have slept through.
-const STEP_COUNTS_AT_MOST: Duration = Duration::from_millis(150);
+const STEP: Duration = Duration::from_millis(75);
+/// A step may be late by a third. What is beyond that we have slept through.
+const STEP_COUNTS_AT_MOST: Duration = Duration::from_millis(100);
+/// So long a leader is waited for that waits for its disk.
+const DISK_MAY_TAKE: Duration = Duration::from_secs(2);
 
-/// A follower is patient for at least so long: longer than the others turn candidates away, and than a leader is silent
-/// whose disk takes half a second to sync. And for at most this spread longer, so that two seldom campaign at once.
-const PATIENCE: Duration = Duration::from_millis(750);
-const SPREAD: Duration = Duration::from_millis(300);
+/// A follower looks for a new leader after at least so long without one: longer than the others turn candidates away. And
+/// after at most this spread more, so that two seldom stand at once.
+const PATIENCE: Duration = Duration::from_millis(350);
+const SPREAD: Duration = Duration::from_millis(200);
 /// Each election that came to nothing doubles the patience, so often at most: with disks that take half a second each, an
 /// election takes two seconds.
 const DOUBLED_AT_MOST: u32 = 2;
@@ -60,7 +67,16 @@ pub(crate) struct Canvass {
 pub(crate) struct Pulse {
     raft: Raft,
     me: u64,
+    disk: Disk,
     quiet: Arc<Mutex<Quiet>>,
+}
+
+/// How a pulse reaches the other voters.
+pub(crate) trait Means {
+    /// Puts the question to another voter, and returns whether it would; false if it does not answer soon.
+    fn ask(&self, voter: u64, place: Place, canvass: Canvass) -> impl Future<Output = bool> + Send;
+    /// Shows it that the leader who was elected by this vote is there. Does not wait.
+    fn show(&self, voter: u64, place: &Place, vote: Vote<u64>);
 }
 
 /// The silence since a leader was heard.
@@ -94,8 +110,8 @@ impl Quiet {
 }
 
 impl Pulse {
-    pub(crate) fn new(raft: Raft, me: u64) -> Self {
-        Self { raft, me, quiet: Arc::new(Mutex::new(Quiet::after(0))) }
+    pub(crate) fn new(raft: Raft, me: u64, disk: Disk) -> Self {
+        Self { raft, me, disk, quiet: Arc::new(Mutex::new(Quiet::after(0))) }
     }
 
     /// A message of the leader that was elected by this vote has arrived. One that has a successor does not count.
@@ -122,33 +138,27 @@ impl Pulse {
         silence > TURNED_AWAY && canvass.last >= data.last_log
     }
 
-    /// Beats for as long as the consensus runs. `ask` puts the question to another voter, and returns whether it would;
-    /// false if it does not answer soon.
-    pub(crate) async fn beat<A, F>(self, ask: A)
-    where
-        A: Fn(u64, Place, Canvass) -> F,
-        F: Future<Output = bool>,
-    {
+    /// Beats for as long as the consensus runs.
+    pub(crate) async fn beat(self, means: impl Means) {
         let mut last = clock::now();
         while self.raft.metrics().borrow().running_state.is_ok() {
             sleep(STEP).await;
             let now = clock::now();
             let step = now.saturating_sub(last).min(STEP_COUNTS_AT_MOST);
             last = now;
-            self.step(step, &ask).await;
+            self.step(step, &means).await;
         }
     }
 
-    async fn step<A, F>(&self, step: Duration, ask: &A)
-    where
-        A: Fn(u64, Place, Canvass) -> F,
-        F: Future<Output = bool>,
-    {
+    async fn step(&self, step: Duration, means: &impl Means) {
         match self.part() {
             Part::Leader => {
                 *self.locked() = Quiet::after(0);
                 // An error says that the consensus has stopped.
                 let _ = self.raft.trigger().heartbeat().await;
+                if (STEP..DISK_MAY_TAKE).contains(&self.disk.busy_for()) {
+                    self.show(means);
+                }
             }
             Part::Bystander => *self.locked() = Quiet::after(0),
             Part::Alone => {
@@ -157,7 +167,7 @@ impl Pulse {
                 }
             }
             Part::Follower(membership) => {
-                if self.waited(step) && self.would_win(&membership, ask).await && self.locked().is_too_long() {
+                if self.waited(step) && self.would_win(&membership, means).await && self.locked().is_too_long() {
                     self.campaign().await;
                 }
             }
@@ -184,16 +194,24 @@ impl Pulse {
         quiet.is_too_long()
     }
 
-    async fn would_win<A, F>(&self, membership: &Membership, ask: &A) -> bool
-    where
-        A: Fn(u64, Place, Canvass) -> F,
-        F: Future<Output = bool>,
-    {
+    /// To all other voters.
+    fn show(&self, means: &impl Means) {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow();
+        let membership = metrics.membership_config.membership();
+        for voter in membership.voter_ids().filter(|voter| *voter != self.me) {
+            if let Some(place) = membership.get_node(&voter) {
+                means.show(voter, place, metrics.vote);
+            }
+        }
+    }
+
+    async fn would_win(&self, membership: &Membership, means: &impl Means) -> bool {
         let canvass = Canvass { last: self.raft.data_metrics().borrow().last_log };
         let others: BTreeSet<u64> = membership.voter_ids().filter(|voter| *voter != self.me).collect();
         let places = others.into_iter().filter_map(|voter| Some((voter, membership.get_node(&voter)?.clone())));
         let mut asked: FuturesUnordered<_> =
-            places.map(|(voter, place)| async move { (voter, ask(voter, place, canvass).await) }).collect();
+            places.map(|(voter, place)| async move { (voter, means.ask(voter, place, canvass).await) }).collect();
         let mut friends = BTreeSet::from([self.me]);
         while let Some((voter, would)) = asked.next().await {
             if would {

@@ -52,6 +52,8 @@ pub(super) struct Patience {
     waiting: Mutex<Waiting>,
     ended: Condvar,
     health: watch::Sender<Health>,
+    /// Since when something is being written: [`clock::now`].
+    busy: Mutex<Option<Duration>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,12 @@ enum Waiting {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { waiting: Mutex::new(Waiting::NotYet), ended: Condvar::new(), health: watch::Sender::new(Health::Well) }
+        Self {
+            waiting: Mutex::new(Waiting::NotYet),
+            ended: Condvar::new(),
+            health: watch::Sender::new(Health::Well),
+            busy: Mutex::default(),
+        }
     }
 }
 
@@ -77,6 +84,14 @@ impl Patience {
     pub(super) fn end(&self) {
         *locked(&self.waiting) = Waiting::NoLonger;
         self.ended.notify_all();
+    }
+
+    pub(super) fn set_busy(&self, since: Option<Duration>) {
+        *locked(&self.busy) = since;
+    }
+
+    pub(super) fn busy_for(&self) -> Duration {
+        locked(&self.busy).map_or(Duration::ZERO, |since| clock::now().saturating_sub(since))
     }
 
     pub(super) fn health(&self) -> watch::Receiver<Health> {

@@ -123,7 +123,10 @@ impl Writer {
     fn commit(&mut self) -> Result<(), Trouble> {
         let began = clock::now();
         if !self.changes.is_empty() {
-            guarded(|| self.write())?;
+            self.patience.set_busy(Some(began));
+            let written = guarded(|| self.write());
+            self.patience.set_busy(None);
+            written?;
         }
         self.complain_if_slow(began);
         self.changes.clear();

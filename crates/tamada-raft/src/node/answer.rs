@@ -60,7 +60,13 @@ impl Handler for Door {
             match Kind::of(kind) {
                 Some(Kind::Watch) => node.watch_for_another(&body),
                 Some(
-                    Kind::Append | Kind::Vote | Kind::Snapshot | Kind::Canvass | Kind::Errand | Kind::Introduction,
+                    Kind::Append
+                    | Kind::Vote
+                    | Kind::Snapshot
+                    | Kind::Canvass
+                    | Kind::SignOfLife
+                    | Kind::Errand
+                    | Kind::Introduction,
                 )
                 | None => Err("a request that this version does not know".to_owned()),
             }
@@ -100,6 +106,13 @@ impl Node {
                 self.check_meant(to)?;
                 self.heard.from(peer.node);
                 Ok(message::canvass_answer_to_bytes(self.pulse.would_elect(&canvass)))
+            }
+            Kind::SignOfLife => {
+                let (to, vote) = message::sign_of_life_from_bytes(&body).map_err(text)?;
+                self.check_meant(to)?;
+                self.heard.from(peer.node);
+                self.pulse.heard(&vote);
+                Ok(Vec::new())
             }
             Kind::Errand => {
                 let errand = Errand::from_bytes(&body).map_err(text)?;

@@ -12,12 +12,16 @@ use openraft::{Snapshot, Vote};
 use super::Node;
 use super::standing::Heard;
 use crate::codec::CodecError;
-use crate::consensus::{Canvass, Place, TypeConfig, message};
+use crate::consensus::{Canvass, Means, Place, TypeConfig, message};
 use crate::link::CallError;
 use crate::peers::{Kind, Peers};
 
 /// After a node could not be reached. A node that is back must hear its leader before it thinks of an election.
 const BACKOFF: Duration = Duration::from_millis(200);
+/// Entries and signs of life are answered when the entries are on the disk. What takes longer is sent again.
+const APPEND: Duration = Duration::from_millis(1000);
+/// A vote is given when it is on the disk.
+const VOTE: Duration = Duration::from_millis(1000);
 /// A snapshot is a few hundred kilobytes, on a bad day some megabytes.
 const SNAPSHOT: Duration = Duration::from_secs(30);
 
@@ -70,20 +74,20 @@ impl RaftNetwork<TypeConfig> for Wire {
     async fn append_entries(
         &mut self,
         request: AppendEntriesRequest<TypeConfig>,
-        option: RPCOption,
+        _: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, Failed<RaftError<u64>>> {
         let body = message::append_to_bytes(self.to, &request);
-        let answer = self.call(Kind::Append, body, option.hard_ttl()).await.map_err(failed)?;
+        let answer = self.call(Kind::Append, body, APPEND).await.map_err(failed)?;
         message::append_answer_from_bytes(&answer).map_err(garbled)
     }
 
     async fn vote(
         &mut self,
         request: VoteRequest<u64>,
-        option: RPCOption,
+        _: RPCOption,
     ) -> Result<VoteResponse<u64>, Failed<RaftError<u64>>> {
         let body = message::vote_to_bytes(self.to, &request);
-        let answer = self.call(Kind::Vote, body, option.hard_ttl()).await.map_err(failed)?;
+        let answer = self.call(Kind::Vote, body, VOTE).await.map_err(failed)?;
         message::vote_answer_from_bytes(&answer).map_err(garbled)
     }
 
@@ -111,13 +115,25 @@ impl RaftNetwork<TypeConfig> for Wire {
 
 /// Shows that we lead, or looks for a leader; for as long as the consensus runs.
 pub(super) async fn beat(node: Arc<Node>) {
-    node.pulse.clone().beat(|voter, place, canvass| would_elect(&node, voter, place, canvass)).await;
+    node.pulse.clone().beat(Voters(node)).await;
 }
 
-async fn would_elect(node: &Node, voter: u64, place: Place, canvass: Canvass) -> bool {
-    let question = message::canvass_to_bytes(voter, &canvass);
-    let answer = node.peers.at(&place.address).call(Kind::Canvass, question, CANVASS).await;
-    let Ok(answer) = answer else { return false };
-    node.heard.from(voter);
-    message::canvass_answer_from_bytes(&answer).unwrap_or(false)
+/// The other voters, for the pulse.
+struct Voters(Arc<Node>);
+
+impl Means for Voters {
+    async fn ask(&self, voter: u64, place: Place, canvass: Canvass) -> bool {
+        let question = message::canvass_to_bytes(voter, &canvass);
+        let answer = self.0.peers.at(&place.address).call(Kind::Canvass, question, CANVASS).await;
+        let Ok(answer) = answer else { return false };
+        self.0.heard.from(voter);
+        message::canvass_answer_from_bytes(&answer).unwrap_or(false)
+    }
+
+    fn show(&self, voter: u64, place: &Place, vote: Vote<u64>) {
+        let peer = self.0.peers.at(&place.address);
+        let sign = message::sign_of_life_to_bytes(voter, &vote);
+        // Whoever does not hear it hears the next.
+        tokio::spawn(async move { drop(peer.call(Kind::SignOfLife, sign, CANVASS).await) });
+    }
 }

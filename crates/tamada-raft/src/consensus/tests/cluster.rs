@@ -13,7 +13,7 @@ use openraft::{AnyError, Snapshot, Vote};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::super::{Canvass, Machine, Place, Proposer, Pulse, Raft, TypeConfig, message, open, raft_config};
+use super::super::{Canvass, Machine, Means, Place, Proposer, Pulse, Raft, TypeConfig, message, open, raft_config};
 use crate::disk::testing::{Faults, Scratch};
 use crate::disk::{Disk, locked};
 use crate::{Command, Keys, Op, Previous, Put, Range, Txn, What};
@@ -132,6 +132,24 @@ pub struct Cluster {
     pub nodes: Vec<Option<Node>>,
 }
 
+/// The other nodes, for a pulse.
+struct Neighbours {
+    wires: Wires,
+    own: u64,
+}
+
+impl Means for Neighbours {
+    async fn ask(&self, to: u64, _: Place, canvass: Canvass) -> bool {
+        self.wires.between(self.own, to).is_some_and(|(_, pulse)| pulse.would_elect(&canvass))
+    }
+
+    fn show(&self, to: u64, _: &Place, vote: Vote<u64>) {
+        if let Some((_, pulse)) = self.wires.between(self.own, to) {
+            pulse.heard(&vote);
+        }
+    }
+}
+
 impl Cluster {
     /// Founded, and with a leader.
     pub async fn of(count: usize) -> Self {
@@ -156,14 +174,9 @@ impl Cluster {
         let net = Net { wires: self.wires.clone(), from: id };
         let raft = Raft::new(id, raft_config(), net, log, machine.clone()).await.unwrap();
         let proposer = Proposer::start(raft.clone());
-        let pulse = Pulse::new(raft.clone(), id);
+        let pulse = Pulse::new(raft.clone(), id, disk.clone());
         locked(&self.wires.0).nodes.insert(id, (raft.clone(), pulse.clone()));
-        let wires = self.wires.clone();
-        let ask = move |to, _, canvass: Canvass| {
-            let answer = wires.between(id, to).is_some_and(|(_, pulse)| pulse.would_elect(&canvass));
-            async move { answer }
-        };
-        let beat = tokio::spawn(pulse.beat(ask));
+        let beat = tokio::spawn(pulse.beat(Neighbours { wires: self.wires.clone(), own: id }));
         Node { id, raft, disk, machine, faults, proposer, beat }
     }
 
