@@ -32,12 +32,12 @@ impl Server {
     /// by a guess.
     pub async fn member_list(self: Arc<Self>, _: MemberListRequest) -> Result<MemberListResponse, Status> {
         let status = self.store.status(STATUS_WITHIN).await.map_err(unserved)?;
-        let members = status.members.iter().map(|member| self.member(member, status.node)).collect();
+        let members = status.members.iter().map(|member| self.member(member)).collect();
         Ok(MemberListResponse { header: Some(self.header(status.revision)), members })
     }
 
-    fn member(&self, member: &MemberStatus, here: u64) -> EtcdMember {
-        let is_here = member.node == here;
+    fn member(&self, member: &MemberStatus) -> EtcdMember {
+        let is_here = self.store.here().is_some_and(|here| here.node == member.node);
         EtcdMember {
             id: member.node,
             name: member.address.clone(),

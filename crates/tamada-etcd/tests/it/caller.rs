@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tamada_etcd::messages::{AuthenticateRequest, Call};
+use tamada_etcd::messages::Call;
 use tokio::net::TcpStream;
 use tonic::body::Body;
 use tonic::{Status, Streaming};
@@ -40,14 +40,6 @@ impl Caller {
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
-    }
-
-    /// With the password, if there is one.
-    pub async fn logged_in(self, password: Option<&str>) -> Self {
-        let Some(password) = password else { return self };
-        let question = AuthenticateRequest { name: "root".to_owned(), password: password.to_owned() };
-        let token = self.ask(question).await.expect("the right password").token;
-        self.with("token", &token)
     }
 
     pub async fn ask<C: Call>(&self, question: C) -> Result<C::Answer, Status> {

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tamada_etcd::messages::RangeRequest;
 use tamada_etcd::{EtcdEndpoint, EtcdEndpointConfig};
 use tamada_raft::link::{Security, TlsFiles};
-use tamada_raft::{Voter, VoterConfig};
+use tamada_raft::{Client, Reading, Voter, VoterConfig};
 use tamada_testing::free_port;
 
 use crate::caller::Caller;
@@ -26,12 +25,13 @@ pub struct Store {
     /// The endpoint goes before the voter.
     nodes: Vec<Option<Node>>,
     ports: Vec<u16>,
+    addresses: Vec<String>,
     _folder: Folder,
 }
 
 struct Node {
     _endpoint: EtcdEndpoint,
-    _voter: Voter,
+    voter: Voter,
 }
 
 impl Store {
@@ -48,26 +48,13 @@ impl Store {
         for (place, port) in ports.iter().enumerate() {
             let voter = Voter::start(config(&folder.0, place, &addresses)).expect("a voter starts");
             let endpoint = EtcdEndpoint::start(voter.client(), of_endpoint(*port, &entrance)).await;
-            nodes.push(Some(Node { _endpoint: endpoint.expect("an endpoint starts"), _voter: voter }));
+            nodes.push(Some(Node { _endpoint: endpoint.expect("an endpoint starts"), voter }));
         }
-        let store = Self { nodes, ports, _folder: folder };
-        if entrance.tls.is_none() {
-            store.answers(&entrance).await;
+        let store = Self { nodes, ports, addresses, _folder: folder };
+        for node in store.nodes.iter().flatten() {
+            answers(&node.voter.client()).await;
         }
         store
-    }
-
-    async fn answers(&self, entrance: &Entrance) {
-        for place in 0..self.nodes.len() {
-            let caller = self.caller(place).await.logged_in(entrance.password.as_deref()).await;
-            let question = RangeRequest { key: b"anything".to_vec(), ..RangeRequest::default() };
-            let answered = async {
-                while caller.ask(question.clone()).await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            tokio::time::timeout(LIMIT, answered).await.expect("a new store answers");
-        }
     }
 
     pub fn port(&self, place: usize) -> u16 {
@@ -78,9 +65,27 @@ impl Store {
         Caller::to(self.port(place)).await
     }
 
+    /// One more endpoint, of a process without a voter; and its port.
+    pub async fn endpoint_elsewhere(&self) -> (EtcdEndpoint, u16) {
+        let port = free_port();
+        let client = Client::remote(self.addresses.clone(), Security::default());
+        let endpoint = EtcdEndpoint::start(client, of_endpoint(port, &Entrance::default())).await;
+        (endpoint.expect("an endpoint starts"), port)
+    }
+
     pub fn stop(&mut self, place: usize) {
         drop(self.nodes[place].take());
     }
+}
+
+/// Waits until the store is founded and led.
+async fn answers(client: &Client) {
+    let answered = async {
+        while client.read(Vec::new(), Reading::Linearizable, LIMIT).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, answered).await.expect("a new store answers");
 }
 
 fn of_endpoint(port: u16, entrance: &Entrance) -> EtcdEndpointConfig {

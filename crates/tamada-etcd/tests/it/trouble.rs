@@ -68,6 +68,23 @@ async fn a_voter_without_majority_says_so_and_serves_nobody() {
 }
 
 #[tokio::test]
+async fn a_process_without_a_voter_serves_what_the_voters_tell() {
+    let store = Store::new(3, Entrance::default()).await;
+    let (_endpoint, port) = store.endpoint_elsewhere().await;
+    let caller = Caller::to(port).await.with("hasleader", "true");
+    let mut told = watch(&caller).await;
+    caller.ask(put(b"1".to_vec())).await.expect("it is written");
+    let event = timeout(LIMIT, told.message()).await.expect("in time").expect("it goes on").expect("it goes on");
+    assert_eq!(event.events.len(), 1);
+    let found = caller.ask(look()).await.expect("it is read");
+    assert_eq!(found.kvs[0].value, b"1");
+    let header = found.header.expect("there is one");
+    assert_eq!((header.revision, header.cluster_id, header.raft_term), (2, 0, 0), "zeros mean: not told");
+    let members = caller.ask(MemberListRequest {}).await.expect("they are told").members;
+    assert!(members.len() == 3 && members.iter().all(|member| member.client_urls.is_empty()), "{members:?}");
+}
+
+#[tokio::test]
 async fn watches_end_with_their_endpoint() {
     let mut store = Store::new(1, Entrance::default()).await;
     let caller = store.caller(0).await;
