@@ -27,6 +27,7 @@ pub(crate) mod message;
 mod propose;
 mod pulse;
 mod runtime;
+mod thrift;
 mod watches;
 
 use std::fmt;
@@ -44,6 +45,7 @@ pub(crate) use log::LogStore;
 pub(crate) use machine::Machine;
 pub(crate) use propose::{NotProposed, Proposer};
 pub(crate) use pulse::{Canvass, Means, Pulse};
+pub(crate) use thrift::keep_small;
 
 openraft::declare_raft_types!(
     pub(crate) TypeConfig:

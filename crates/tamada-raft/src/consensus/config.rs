@@ -18,10 +18,10 @@ const ENTRIES_AT_ONCE: u64 = 64;
 /// A snapshot is written after so many entries. A cluster at rest makes some ten a second, an entry of renewals takes some
 /// hundred bytes, and the keys take less than a megabyte: a snapshot every few minutes, and a log of some hundred
 /// kilobytes before it.
-const ENTRIES_PER_SNAPSHOT: u64 = 2_000;
+pub(super) const ENTRIES_PER_SNAPSHOT: u64 = 2_000;
 
 /// Entries that stay behind the snapshot, so that a follower which was away for a minute is sent them and not everything.
-const ENTRIES_KEPT: u64 = 1_000;
+pub(super) const ENTRIES_KEPT: u64 = 1_000;
 
 /// What is no longer needed is thrown away once per snapshot, not once per entry.
 const ENTRIES_PURGED_AT_ONCE: u64 = 500;

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{LogId, LogState, OptionalSend, RaftLogReader, Vote};
+use tokio::sync::Notify;
 
 use super::horizon::Horizon;
 use super::leases::Arrivals;
@@ -42,6 +43,8 @@ pub(crate) struct LogStore {
     log: Arc<Mutex<Log>>,
     horizon: Horizon,
     arrivals: Arrivals,
+    /// An entry was appended.
+    grown: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -53,6 +56,9 @@ struct Log {
     /// The newest entries, up to `last`.
     held: VecDeque<Held>,
     bytes: usize,
+    /// How long each entry is that is not purged, held or not, up to `last`; and all together.
+    lengths: VecDeque<u32>,
+    weight: u64,
 }
 
 struct Held {
@@ -79,7 +85,7 @@ impl LogStore {
             log.make_room();
             log.push(Held { position, record: record.clone() });
         }
-        Ok(Self { disk: disk.clone(), log: Arc::new(Mutex::new(log)), horizon, arrivals })
+        Ok(Self { disk: disk.clone(), log: Arc::new(Mutex::new(log)), horizon, arrivals, grown: Arc::default() })
     }
 
     fn locked(&self) -> MutexGuard<'_, Log> {
@@ -98,6 +104,26 @@ impl LogStore {
         }
         let on_disk = self.disk.log(from, to_on_disk).await.map_err(|error| unread(&error))?;
         Ok(on_disk.into_iter().map(|(_, record)| record).chain(held).collect())
+    }
+
+    /// Returns at the next entry after which the log weighs more than this.
+    pub(super) async fn heavier_than(&self, limit: u64) {
+        loop {
+            self.grown.notified().await;
+            if self.locked().weight > limit {
+                return;
+            }
+        }
+    }
+
+    /// The index from which on all entries together weigh no more than this.
+    pub(super) fn light_from(&self, limit: u64) -> u64 {
+        let log = self.locked();
+        let newest_first = log.lengths.iter().rev().scan(0, |sum, length| {
+            *sum += u64::from(*length);
+            Some(*sum)
+        });
+        next_index(log.last) - newest_first.take_while(|sum| *sum <= limit).count() as u64
     }
 
     async fn position(&self, index: u64) -> Result<Option<LogId<u64>>, StorageError> {
@@ -127,7 +153,10 @@ impl Log {
 
     fn push(&mut self, held: Held) {
         self.last = Some(held.position);
-        self.bytes += held.record.len();
+        let length = held.record.len();
+        self.lengths.push_back(u32::try_from(length).unwrap_or(u32::MAX));
+        self.weight += length as u64;
+        self.bytes += length;
         self.held.push_back(held);
     }
 
@@ -146,12 +175,19 @@ impl Log {
         while self.held.back().is_some_and(|held| held.position.index >= from) {
             self.bytes -= self.held.pop_back().map_or(0, |held| held.record.len());
         }
+        let left = from.saturating_sub(next_index(self.purged));
+        while self.lengths.len() as u64 > left {
+            self.weight -= self.lengths.pop_back().map_or(0, u64::from);
+        }
         self.last = last;
     }
 
     fn purge(&mut self, upto: LogId<u64>) {
         while self.held.front().is_some_and(|held| held.position.index <= upto.index) {
             self.drop_first();
+        }
+        for _ in next_index(self.purged)..next_index(Some(upto)) {
+            self.weight -= self.lengths.pop_front().map_or(0, u64::from);
         }
         self.purged = self.purged.max(Some(upto));
         self.last = self.last.max(self.purged);
@@ -243,6 +279,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             log.make_room();
             entries.into_iter().for_each(|held| log.push(held));
         }
+        self.grown.notify_one();
         self.disk.write(vec![Change::Append { first, records }], |result| callback.log_io_completed(result));
         Ok(())
     }

@@ -2,5 +2,10 @@
 
 mod cluster;
 mod elections;
+mod leases;
+mod logs;
+mod messages;
+mod renewals;
 mod restarts;
 mod suite;
+mod watching;

@@ -16,6 +16,10 @@ use super::trouble::{Trouble, damaged, guarded};
 /// The log is read from memory, so redb needs only what one commit touches.
 const CACHE: usize = 512 * 1024;
 
+/// A file that has grown larger is made as small as possible when it is opened. redb does not do it by itself; it uses the
+/// room again.
+const LARGE: u64 = 16 * 1024 * 1024;
+
 pub(super) struct Opened {
     pub folder: Folder,
     pub database: Database,
@@ -66,8 +70,11 @@ fn read(folder: Folder, medium: Medium) -> Result<Opened, Trouble> {
     if fs::metadata(folder.store())?.len() == 0 {
         return Err(damaged("it is empty"));
     }
-    let database = builder().create_with_backend(medium)?;
+    let mut database = builder().create_with_backend(medium)?;
     tables::check_format(&database)?;
+    if fs::metadata(folder.store())?.len() > LARGE {
+        database.compact().map_err(damaged)?;
+    }
     let seen = Seen::open(&folder.seen())?;
     let last = tables::last_commit(&database)?;
     if let Some(promised) = seen.last().filter(|promised| *promised > last) {

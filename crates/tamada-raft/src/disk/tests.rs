@@ -5,6 +5,7 @@ mod faults;
 mod flips;
 mod kills;
 mod refusals;
+mod sizes;
 
 use bytes::Bytes;
 

@@ -131,10 +131,11 @@ async fn begin(config: VoterConfig) -> Result<(Arc<Node>, impl Future<Output = (
     let heard = Arc::new(Heard::default());
     let network = Network { peers: peers.clone(), heard: heard.clone() };
     let (log, machine) = consensus::open(&disk)?;
-    let raft = Raft::new(kept.node, consensus::raft_config(), network, log, machine.clone());
+    let raft = Raft::new(kept.node, consensus::raft_config(), network, log.clone(), machine.clone());
     let raft = raft.await.map_err(|error| format!("the store could not be started: {error}"))?;
     let proposer = Proposer::start(raft.clone());
     let pulse = Pulse::new(raft.clone(), kept.node, disk.clone());
+    tokio::spawn(consensus::keep_small(raft.clone(), log));
     let door = Arc::new(OnceLock::new());
     let listening = listener.serve(Arc::new(Door(door.clone(), introduce)));
     let node = Arc::new(Node {

@@ -13,7 +13,9 @@ use openraft::{AnyError, Snapshot, Vote};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::super::{Canvass, Machine, Means, Place, Proposer, Pulse, Raft, TypeConfig, message, open, raft_config};
+use super::super::{
+    Canvass, Machine, Means, Place, Proposer, Pulse, Raft, TypeConfig, keep_small, message, open, raft_config,
+};
 use crate::disk::testing::{Faults, Scratch};
 use crate::disk::{Disk, locked};
 use crate::{Command, Keys, Op, Previous, Put, Range, Txn, What};
@@ -172,7 +174,8 @@ impl Cluster {
         let (log, machine) = open(&disk).unwrap();
         let id = disk.identity().node;
         let net = Net { wires: self.wires.clone(), from: id };
-        let raft = Raft::new(id, raft_config(), net, log, machine.clone()).await.unwrap();
+        let raft = Raft::new(id, raft_config(), net, log.clone(), machine.clone()).await.unwrap();
+        tokio::spawn(keep_small(raft.clone(), log));
         let proposer = Proposer::start(raft.clone());
         let pulse = Pulse::new(raft.clone(), id, disk.clone());
         locked(&self.wires.0).nodes.insert(id, (raft.clone(), pulse.clone()));
