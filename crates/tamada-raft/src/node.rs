@@ -72,8 +72,7 @@ impl Near {
 
     pub async fn ask(&self, ask: Ask, within: Duration) -> Result<Reply, Failure> {
         let node = self.node.clone();
-        let errand = Errand { ask, within, hop: Hop::First };
-        let answer = self.runtime.spawn(async move { node.run(errand).await }).await;
+        let answer = self.runtime.spawn(async move { node.run_patiently(ask, within).await }).await;
         answer.unwrap_or_else(|_| Err(Failure::Unclear("the store's voter in this process was stopped".to_owned())))
     }
 
@@ -87,6 +86,19 @@ impl Near {
 }
 
 impl Node {
+    /// A node that starts, or was cut off, finds the others in a moment: as long as there is time, nobody is told that
+    /// there is nobody.
+    async fn run_patiently(&self, ask: Ask, within: Duration) -> Result<Reply, Failure> {
+        let deadline = clock::now() + within;
+        loop {
+            let within = deadline.saturating_sub(clock::now());
+            match self.run(Errand { ask: ask.clone(), within, hop: Hop::First }).await {
+                Err(Failure::Trouble(Trouble::Unreachable(_))) if within > LOOK_AGAIN => sleep(LOOK_AGAIN).await,
+                answer => return answer,
+            }
+        }
+    }
+
     pub async fn run(&self, errand: Errand) -> Result<Reply, Failure> {
         let sent = Sent::default();
         let deadline = clock::now() + errand.within;
