@@ -31,6 +31,8 @@ mod lease;
 mod ops;
 mod setup;
 mod store;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod writes;
 

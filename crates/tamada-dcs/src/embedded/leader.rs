@@ -4,7 +4,7 @@
 //! which also renewed the lease. Why each also names the lease, and what comes of it: see [`super`].
 
 use tamada_model::{Lsn, Status};
-use tamada_raft::{KeyValue, Keys, LeaseId, Op, Refusal, Revision};
+use tamada_raft::{KeyValue, Keys, LeaseId, Op, Refusal, Revision, Txn};
 use tamada_wire::keys::{LEADER, STATUS, parse_status, status_json};
 use tracing::{info, warn};
 
@@ -24,12 +24,7 @@ const TRIES: u32 = 5;
 impl Lock for Embedded {
     /// Create-only. Our own name under our own lease is an earlier success.
     async fn acquire(&self, deadline: Deadline) -> Written {
-        let key = self.leader_key();
-        let request = |lease| {
-            let create = [Op::KeepAlive(lease), self.lock_under(lease)];
-            txn([is_absent(key.clone())], create, [Op::KeepAlive(lease), look(key.clone())])
-        };
-        let written = match self.lock_under_lease(request, deadline).await {
+        let written = match self.lock_under_lease(|lease| self.acquiring(lease), deadline).await {
             Ok((_, heard)) if heard.reply.held => done(&heard),
             Ok((lease, heard)) => match found(heard.reply) {
                 Some(kv) if self.holds(&kv, lease) => Written::Done(stamp(kv.modified)),
@@ -82,23 +77,15 @@ impl Lock for Embedded {
             Ok(reign) => reign,
             Err(trouble) => return written(before_the_write(trouble)),
         };
-        let key = self.leader_key();
-        let gone = txn([is_absent(key.clone())], status.clone(), []);
-        match at {
-            Standing::Anothers => Written::Beaten,
-            Standing::Nobodys => match self.submit(gone, deadline).await {
-                Ok(_) => Written::Beaten,
-                Err(trouble) => written(trouble),
-            },
-            Standing::Ours(since) => {
-                let reign = is_created_at(key.clone(), since);
-                let end = status.into_iter().chain([delete(Keys::One(key.into()))]);
-                match self.submit(txn([reign], end, [Op::Txn(gone)]), deadline).await {
-                    Ok(heard) if heard.reply.held || heard.maybe_before => done(&heard),
-                    Ok(_) => Written::Beaten,
-                    Err(trouble) => written(trouble),
-                }
-            }
+        let since = match at {
+            Standing::Ours(since) => Some(since),
+            Standing::Nobodys => None,
+            Standing::Anothers => return Written::Beaten,
+        };
+        match self.submit(self.releasing(since, status), deadline).await {
+            Ok(heard) if since.is_some() && (heard.reply.held || heard.maybe_before) => done(&heard),
+            Ok(_) => Written::Beaten,
+            Err(trouble) => written(trouble),
         }
     }
 }
@@ -132,13 +119,7 @@ impl Embedded {
     }
 
     async fn confirm_and_tell(&self, news: &News, deadline: Deadline) -> Result<Confirmed, Trouble> {
-        let key = self.leader_key();
-        let request = |lease| {
-            let is_ours = [has_value(key.clone(), self.ours.name()), is_under(lease, key.clone())];
-            let renew = [Op::KeepAlive(lease)].into_iter().chain(self.writes_of(news)).chain([look(key.clone())]);
-            txn(is_ours, renew, [look(key.clone())])
-        };
-        let (_, heard) = self.under_lease(request, deadline).await?;
+        let (_, heard) = self.under_lease(|lease| self.renewing(lease, news), deadline).await?;
         let is_ours = heard.reply.held;
         Ok(match found(heard.reply) {
             Some(kv) if is_ours => Confirmed::Ours(kv),
@@ -158,23 +139,18 @@ impl Embedded {
         let mut at = seen;
         for _ in 0..TRIES {
             let seen = at.as_ref().map_or(0, |kv| kv.modified);
-            let request = |lease| {
-                let key = self.leader_key();
-                let write =
-                    [Op::KeepAlive(lease)].into_iter().chain(self.writes_of(news)).chain([self.lock_under(lease)]);
-                txn([is_at(key.clone(), seen)], write, [look(key)])
-            };
-            let (lease, heard) = match self.lock_under_lease(request, deadline).await {
+            let answer = self.lock_under_lease(|lease| self.seizing(lease, seen, news), deadline).await;
+            let (lease, heard) = match answer {
                 Ok(heard) => heard,
                 Err(trouble) => return written(trouble),
             };
             if heard.reply.held {
                 return done(&heard);
             }
-            let unheard_success = heard.maybe_before;
             at = found(heard.reply);
             match &at {
-                Some(kv) if unheard_success && self.holds(kv, lease) => return Written::Done(stamp(kv.modified)),
+                // An earlier try got through unheard.
+                Some(kv) if heard.maybe_before && self.holds(kv, lease) => return Written::Done(stamp(kv.modified)),
                 Some(kv) if whose == Whose::OursOrNobodys && !self.ours.is_me(&kv.value) => return Written::Beaten,
                 Some(_) | None => {}
             }
@@ -204,6 +180,38 @@ impl Embedded {
             Written::Unclear(_) | Written::Failed(_) => {}
         }
         written
+    }
+
+    pub(super) fn acquiring(&self, lease: LeaseId) -> Txn {
+        let key = self.leader_key();
+        let create = [Op::KeepAlive(lease), self.lock_under(lease)];
+        txn([is_absent(key.clone())], create, [Op::KeepAlive(lease), look(key)])
+    }
+
+    fn renewing(&self, lease: LeaseId, news: &News) -> Txn {
+        let key = self.leader_key();
+        let is_ours = [has_value(key.clone(), self.ours.name()), is_under(lease, key.clone())];
+        let renew = [Op::KeepAlive(lease)].into_iter().chain(self.writes_of(news)).chain([look(key.clone())]);
+        txn(is_ours, renew, [look(key)])
+    }
+
+    pub(super) fn seizing(&self, lease: LeaseId, seen: Revision, news: &News) -> Txn {
+        let key = self.leader_key();
+        let write = [Op::KeepAlive(lease)].into_iter().chain(self.writes_of(news)).chain([self.lock_under(lease)]);
+        txn([is_at(key.clone(), seen)], write, [look(key)])
+    }
+
+    /// Ends the reign that began then, if there is one, and tells the last position unless another one has begun.
+    pub(super) fn releasing(&self, since: Option<Revision>, status: Option<Op>) -> Txn {
+        let key = self.leader_key();
+        let gone = txn([is_absent(key.clone())], status.clone(), []);
+        match since {
+            Some(since) => {
+                let end = status.into_iter().chain([delete(Keys::One(key.clone().into()))]);
+                txn([is_created_at(key, since)], end, [Op::Txn(gone)])
+            }
+            None => gone,
+        }
     }
 
     fn writes_of(&self, news: &News) -> impl Iterator<Item = Op> {

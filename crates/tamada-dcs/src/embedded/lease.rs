@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tamada_model::Mono;
-use tamada_raft::{LeaseId, Op, OpReply, Refusal, TxnReply};
+use tamada_raft::{LeaseId, Op, OpReply, Refusal, Txn, TxnReply};
 use tamada_wire::keys::LEADER;
 use tracing::{debug, error};
 
@@ -66,7 +66,7 @@ impl Lease {
         self.locked().take_if(|held| held.id == id);
     }
 
-    fn doubt(&self) {
+    pub fn doubt(&self) {
         if let Some(held) = self.locked().as_mut() {
             held.trust = Trust::Doubted;
         }
@@ -155,7 +155,7 @@ impl Embedded {
     /// Runs a transaction under our lease; when the store does not know the lease any more, once more under a new one.
     pub async fn under_lease(
         &self,
-        request: impl Fn(LeaseId) -> tamada_raft::Txn,
+        request: impl Fn(LeaseId) -> Txn,
         deadline: Deadline,
     ) -> Result<(LeaseId, Heard), Trouble> {
         let lease = self.ensure_lease(deadline).await.map_err(before_the_write)?;
@@ -172,7 +172,7 @@ impl Embedded {
     /// The same for a transaction that may write the lock: once we have given it up, it must not be carried out.
     pub async fn lock_under_lease(
         &self,
-        request: impl Fn(LeaseId) -> tamada_raft::Txn,
+        request: impl Fn(LeaseId) -> Txn,
         deadline: Deadline,
     ) -> Result<(LeaseId, Heard), Trouble> {
         let heard = self.under_lease(request, deadline).await;
@@ -191,7 +191,7 @@ impl Embedded {
     async fn submit_under(
         &self,
         lease: LeaseId,
-        request: &impl Fn(LeaseId) -> tamada_raft::Txn,
+        request: &impl Fn(LeaseId) -> Txn,
         deadline: Deadline,
     ) -> Result<Heard, Trouble> {
         let asked = mono();

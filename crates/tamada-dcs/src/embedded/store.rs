@@ -33,15 +33,18 @@ pub struct Times {
 impl Embedded {
     /// Nothing is asked yet. The client may serve other stores as well.
     pub fn open(client: Client, scope: StoreScope) -> TreeStore<Self> {
-        let times = Times { ttl: scope.ttl, retry_timeout: scope.retry_timeout };
-        TreeStore::new(Self {
+        TreeStore::new(Self::new(client, scope))
+    }
+
+    pub(super) fn new(client: Client, scope: StoreScope) -> Self {
+        Self {
             client,
+            times: Mutex::new(Times { ttl: scope.ttl, retry_timeout: scope.retry_timeout }),
             ours: Ours::new(scope),
             lease: Lease::default(),
-            times: Mutex::new(times),
             newest: AtomicU64::new(0),
             watched: AtomicU64::new(0),
-        })
+        }
     }
 
     pub(super) fn times(&self) -> Times {
