@@ -89,6 +89,22 @@ impl Tool {
         Ok(Accounts::gather(raft.voters(), security).await)
     }
 
+    /// As told by a majority; one that elects a leader just now is waited for.
+    pub async fn store_with_majority(&mut self) -> Result<Accounts, Failure> {
+        let deadline = Deadline::after(STORE_PATIENCE);
+        loop {
+            let accounts = self.store_accounts().await?;
+            if accounts.of_majority().is_some() {
+                return Ok(accounts);
+            }
+            let may_come = accounts.told().next().is_some() && deadline.left() > STORE_PAUSE;
+            if !may_come {
+                return Err(Failure::Command(accounts.why_no_majority()));
+            }
+            sleep(STORE_PAUSE).await;
+        }
+    }
+
     /// `--group` as given. With Citus configured one must be given: a tree of all groups at once is not read yet.
     pub fn group(&self, given: &Given) -> Result<Option<i64>, Failure> {
         match given.integer(&GROUP) {

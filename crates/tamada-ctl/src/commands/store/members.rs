@@ -16,19 +16,18 @@ use super::status::show;
 const CHANGE: Duration = Duration::from_secs(30);
 
 pub async fn add(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
-    let accounts = tool.store_accounts().await?;
+    let accounts = tool.store_with_majority().await?;
     change(tool, &accounts, MemberChange::Add { address: address(given) }).await
 }
 
 pub async fn promote(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
-    let accounts = tool.store_accounts().await?;
+    let accounts = tool.store_with_majority().await?;
     change(tool, &accounts, MemberChange::Promote { address: address(given) }).await
 }
 
 /// Shows the nodes and asks, because the store survives fewer losses afterwards.
 pub async fn remove(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
-    let accounts = tool.store_accounts().await?;
-    accounts.of_majority().ok_or_else(|| Failure::Command(accounts.why_no_majority()))?;
+    let accounts = tool.store_with_majority().await?;
     let address = address(given);
     if !given.flag(&FORCE) {
         show(tool, &accounts, Format::Pretty);
