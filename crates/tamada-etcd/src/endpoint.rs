@@ -1,7 +1,7 @@
 //! The endpoint: an address where the embedded store answers etcd's protocol.
 //!
-//! `listen` gets the socket, `connection` talks with one client at a time, `grpc` and `plain` know the two ways of
-//! asking, and `server` what the calls do.
+//! Here is the socket. `connection` talks with one client, `grpc` and `plain` know the two ways of asking, `server` knows
+//! what the calls do, and `translate` what the words mean.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

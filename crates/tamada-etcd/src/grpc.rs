@@ -27,13 +27,21 @@ use crate::server::Server;
 use crate::server::watch::Watching;
 
 /// What the store takes at once, and what is around it.
-const REQUEST_BYTES_MAX: usize = 1536 * 1024 + 64 * 1024;
+const LARGE_BYTES_MAX: usize = 1536 * 1024 + 64 * 1024;
 
-/// An order on a stream is a key or two.
-const ORDER_BYTES_MAX: usize = 64 * 1024;
+/// A name or two, a number, an order on a stream.
+const SMALL_BYTES_MAX: usize = 64 * 1024;
 
 /// From the first byte of a call to the answer: what the store may take, and a slow sender.
 const CALL_WITHIN: Duration = Duration::from_secs(15);
+
+/// What a call may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Small,
+    /// Values, of which only so many are taken at once.
+    Large,
+}
 
 type Said = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 type Answer<T> = Pin<Box<dyn Future<Output = Result<tonic::Response<T>, Status>> + Send>>;
@@ -47,21 +55,21 @@ pub async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Response
 
 fn dispatch(server: Arc<Server>, request: Request<Incoming>) -> Said {
     match request.uri().path() {
-        RangeRequest::PATH => call(server, request, Server::range),
-        PutRequest::PATH => call(server, request, Server::put),
-        DeleteRangeRequest::PATH => call(server, request, Server::delete_range),
-        TxnRequest::PATH => call(server, request, Server::txn),
-        CompactionRequest::PATH => call(server, request, Server::compact),
-        LeaseGrantRequest::PATH => call(server, request, Server::lease_grant),
-        LeaseRevokeRequest::PATH => call(server, request, Server::lease_revoke),
-        LeaseTimeToLiveRequest::PATH => call(server, request, Server::lease_time_to_live),
-        LeaseLeasesRequest::PATH => call(server, request, Server::lease_leases),
+        RangeRequest::PATH => call(server, request, Size::Large, Server::range),
+        PutRequest::PATH => call(server, request, Size::Large, Server::put),
+        DeleteRangeRequest::PATH => call(server, request, Size::Large, Server::delete_range),
+        TxnRequest::PATH => call(server, request, Size::Large, Server::txn),
+        CompactionRequest::PATH => call(server, request, Size::Small, Server::compact),
+        LeaseGrantRequest::PATH => call(server, request, Size::Small, Server::lease_grant),
+        LeaseRevokeRequest::PATH => call(server, request, Size::Small, Server::lease_revoke),
+        LeaseTimeToLiveRequest::PATH => call(server, request, Size::Small, Server::lease_time_to_live),
+        LeaseLeasesRequest::PATH => call(server, request, Size::Small, Server::lease_leases),
         LeaseKeepAliveRequest::PATH => converse(server, request, Server::lease_keep_alives),
         WATCH_PATH => converse(server, request, |server, orders| Watching::new(server, orders).answers()),
-        MemberListRequest::PATH => call(server, request, Server::member_list),
-        AuthenticateRequest::PATH => call(server, request, Server::authenticate),
-        AlarmRequest::PATH => call(server, request, Server::alarm),
-        StatusRequest::PATH => call(server, request, Server::status),
+        MemberListRequest::PATH => call(server, request, Size::Small, Server::member_list),
+        AuthenticateRequest::PATH => call(server, request, Size::Small, Server::authenticate),
+        AlarmRequest::PATH => call(server, request, Size::Small, Server::alarm),
+        StatusRequest::PATH => call(server, request, Size::Small, Server::status),
         other => Box::pin(ready(unsupported(other).into_http())),
     }
 }
@@ -92,15 +100,23 @@ fn needs_leader(headers: &HeaderMap) -> bool {
 fn call<C, A>(
     server: Arc<Server>,
     request: Request<Incoming>,
+    size: Size,
     answer: impl Fn(Arc<Server>, C) -> A + Send + 'static,
 ) -> Said
 where
     C: Call,
     A: Future<Output = Result<C::Answer, Status>> + Send + 'static,
 {
-    let mut grpc = Grpc::new(ProstCodec::<C::Answer, C>::default()).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let bytes_max = match size {
+        Size::Small => SMALL_BYTES_MAX,
+        Size::Large => LARGE_BYTES_MAX,
+    };
+    let mut grpc = Grpc::new(ProstCodec::<C::Answer, C>::default()).max_decoding_message_size(bytes_max);
     let called = async move {
-        let _permit = server.calls.acquire().await;
+        let _permit = match size {
+            Size::Small => None,
+            Size::Large => server.large_calls.acquire().await.ok(),
+        };
         grpc.unary(Calls { server: server.clone(), answer }, request).await
     };
     let called = timeout(CALL_WITHIN, called);
@@ -123,7 +139,7 @@ where
     };
     let ended = leader_lost(server.clone(), needs_leader(request.headers()), permit);
     let answers = |orders| Answers { ended: Box::pin(ended), answers: Box::pin(answers(server, orders)) };
-    let mut grpc = Grpc::new(ProstCodec::<A, Q>::default()).max_decoding_message_size(ORDER_BYTES_MAX);
+    let mut grpc = Grpc::new(ProstCodec::<A, Q>::default()).max_decoding_message_size(SMALL_BYTES_MAX);
     Box::pin(async move { grpc.streaming(Conversation(Some(answers)), request).await })
 }
 

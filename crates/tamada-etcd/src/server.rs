@@ -31,8 +31,8 @@ const LOOK_FOR_LEADER_EVERY: Duration = Duration::from_secs(1);
 /// Streams that are open for long, watches and the like. Each costs some kilobytes.
 const STREAMS_MAX: usize = 1_000;
 
-/// Calls under way at once; the next ones wait. Each may carry a megabyte and a half.
-const CALLS_MAX: usize = 64;
+/// Calls with values under way at once; the next ones wait. Each may carry a megabyte and a half.
+const LARGE_CALLS_MAX: usize = 32;
 
 /// Everything the answers are made of.
 pub struct Server {
@@ -40,14 +40,14 @@ pub struct Server {
     access: Access,
     advertised: Option<String>,
     pub(crate) streams: Arc<Semaphore>,
-    pub(crate) calls: Semaphore,
+    pub(crate) large_calls: Semaphore,
 }
 
 impl Server {
     /// `advertised`: the address of this endpoint, if clients may be told.
     pub fn new(store: Client, access: Access, advertised: Option<String>) -> Self {
-        let (streams, calls) = (Arc::new(Semaphore::new(STREAMS_MAX)), Semaphore::new(CALLS_MAX));
-        Self { store, access, advertised, streams, calls }
+        let (streams, large_calls) = (Arc::new(Semaphore::new(STREAMS_MAX)), Semaphore::new(LARGE_CALLS_MAX));
+        Self { store, access, advertised, streams, large_calls }
     }
 
     pub fn admit(&self, token: Option<&str>) -> Result<(), Error> {
@@ -63,10 +63,12 @@ impl Server {
         self.store.here().is_none_or(|here| here.quorum)
     }
 
-    /// Returns when there is no leader any more.
+    /// Returns when there is no leader any more, and it is not for a moment only.
     pub async fn leader_lost(&self) {
-        while self.has_leader() {
+        let mut looked_in_vain = 0;
+        while looked_in_vain < 2 {
             sleep(LOOK_FOR_LEADER_EVERY).await;
+            looked_in_vain = if self.has_leader() { 0 } else { looked_in_vain + 1 };
         }
     }
 
@@ -85,23 +87,24 @@ impl Server {
     }
 
     async fn carry_out(&self, txn: Txn) -> Result<(TxnReply, ResponseHeader), Status> {
-        match self.store.submit(txn, ANSWER_WITHIN).await {
-            Submitted::Done(outcome) => {
-                let reply = outcome.result.map_err(Error::from)?;
-                Ok((reply, self.header(outcome.revision)))
-            }
-            Submitted::Unclear(why) => {
-                debug!("no clear answer: {why}");
-                Err(TIMED_OUT.into())
-            }
-            Submitted::Failed(trouble) => Err(unserved(trouble)),
-        }
+        self.outcome(self.store.submit(txn, ANSWER_WITHIN).await)
     }
 
     async fn carry_out_one(&self, op: Op) -> Result<(OpReply, ResponseHeader), Status> {
         let (reply, header) = self.carry_out(ask::alone(op)).await?;
         let [reply] = <[OpReply; 1]>::try_from(reply.replies).map_err(|_| INCONSISTENT)?;
         Ok((reply, header))
+    }
+
+    fn outcome(&self, submitted: Submitted) -> Result<(TxnReply, ResponseHeader), Status> {
+        match submitted {
+            Submitted::Done(outcome) => Ok((outcome.result.map_err(Error::from)?, self.header(outcome.revision))),
+            Submitted::Unclear(why) => {
+                debug!("no clear answer: {why}");
+                Err(TIMED_OUT.into())
+            }
+            Submitted::Failed(trouble) => Err(unserved(trouble)),
+        }
     }
 }
 

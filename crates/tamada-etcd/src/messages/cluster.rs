@@ -1,6 +1,6 @@
 //! Who serves, how they are, and who may ask.
 
-use prost::Message;
+use prost::{Enumeration, Message};
 
 use super::ResponseHeader;
 
@@ -89,9 +89,16 @@ pub struct StatusResponse {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct AlarmRequest {
-    /// 0: tell; 1: raise; 2: quiet.
-    #[prost(int32, tag = "1")]
+    #[prost(enumeration = "AlarmAction", tag = "1")]
     pub action: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
+#[repr(i32)]
+pub enum AlarmAction {
+    Tell = 0,
+    Raise = 1,
+    Quiet = 2,
 }
 
 #[derive(Clone, PartialEq, Message)]

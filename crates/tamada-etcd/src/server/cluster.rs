@@ -11,7 +11,7 @@ use super::{Server, unserved};
 use crate::clock::calendar_seconds;
 use crate::errors::{AUTH_FAILED, NO_LEADER};
 use crate::messages::{
-    AlarmRequest, AlarmResponse, AuthenticateRequest, AuthenticateResponse, EtcdMember, MemberListRequest,
+    AlarmAction, AlarmRequest, AlarmResponse, AuthenticateRequest, AuthenticateResponse, EtcdMember, MemberListRequest,
     MemberListResponse, StatusRequest, StatusResponse,
 };
 use crate::translate::signed;
@@ -68,7 +68,10 @@ impl Server {
     }
 
     /// There are none; what etcd raises an alarm for, the store refuses or stops at.
-    pub async fn alarm(self: Arc<Self>, _: AlarmRequest) -> Result<AlarmResponse, Status> {
+    pub async fn alarm(self: Arc<Self>, request: AlarmRequest) -> Result<AlarmResponse, Status> {
+        if request.action() == AlarmAction::Raise {
+            return Err(Status::unimplemented("alarms can not be raised: this is Tamada's embedded store"));
+        }
         Ok(AlarmResponse { header: Some(self.place()) })
     }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tamada_raft::{Op, OpReply, Reading, Refusal, Submitted};
+use tamada_raft::{Op, OpReply, Reading};
 use tonic::Status;
 
 use super::{ANSWER_WITHIN, Server, unserved};
-use crate::errors::{COMPACTED, Error, INCONSISTENT, TIMED_OUT};
+use crate::errors::{COMPACTED, Error, INCONSISTENT};
 use crate::messages::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
     RangeRequest, RangeResponse, TxnRequest, TxnResponse,
@@ -46,13 +46,7 @@ impl Server {
 
     pub async fn compact(self: Arc<Self>, request: CompactionRequest) -> Result<CompactionResponse, Status> {
         let before = u64::try_from(request.revision).map_err(|_| COMPACTED)?;
-        match self.store.compact(before, ANSWER_WITHIN).await {
-            Submitted::Done(outcome) => {
-                outcome.result.map_err(|refusal: Refusal| Error::from(refusal))?;
-                Ok(CompactionResponse { header: Some(self.header(outcome.revision)) })
-            }
-            Submitted::Unclear(_) => Err(TIMED_OUT.into()),
-            Submitted::Failed(trouble) => Err(unserved(trouble)),
-        }
+        let (_, header) = self.outcome(self.store.compact(before, ANSWER_WITHIN).await)?;
+        Ok(CompactionResponse { header: Some(header) })
     }
 }

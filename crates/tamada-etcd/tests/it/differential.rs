@@ -148,7 +148,7 @@ impl Questions {
         match self.chance.u8(0..10) {
             0..7 => 0,
             7..9 => self.chance.i64((self.revision - 20).max(1)..=self.revision),
-            _ => self.chance.i64(-1..self.revision + 3),
+            _ => self.chance.i64(0..self.revision + 3),
         }
     }
 
