@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::error::{InitializeError, RaftError};
 use tokio::time::sleep;
 
 use super::Node;
@@ -129,9 +130,11 @@ impl Node {
     async fn found(&self, heard: Vec<(&String, Result<Introduction, CallError>)>) -> Result<(), NotYet> {
         let mut members = BTreeMap::from([(self.me, Place { address: self.config.self_addr.clone() })]);
         for (address, said) in heard {
-            let said = said.map_err(|why| NotYet::Obstacle(format!(
-                "waiting for {address} ({why}): a new store is founded when all of raft.partner_addrs have been heard"
-            )))?;
+            let said = said.map_err(|why| {
+                NotYet::Obstacle(format!(
+                    "waiting for {why} (a new store is founded when all of raft.partner_addrs have been heard)"
+                ))
+            })?;
             self.check_partner(address, &said)?;
             members.insert(said.node, Place { address: said.address });
         }
@@ -139,13 +142,17 @@ impl Node {
         if first != Some(&self.config.self_addr) {
             return Err(NotYet::Unheard);
         }
-        if members.len().is_multiple_of(2) {
-            tracing::warn!("{}", even_number(members.len()));
-        }
-        let addresses: Vec<&str> = members.values().map(|place| place.address.as_str()).collect();
-        tracing::info!("founding the store with {}", addresses.join(", "));
+        let addresses: Vec<String> = members.values().map(|place| place.address.clone()).collect();
         match self.raft.initialize(members).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                tracing::info!("founded the store with {}", addresses.join(", "));
+                if addresses.len().is_multiple_of(2) {
+                    tracing::warn!("{}", even_number(addresses.len()));
+                }
+                Ok(())
+            }
+            // It has been done, and is not to be seen yet.
+            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Err(NotYet::Unheard),
             Err(error) => Err(NotYet::Obstacle(format!("the store could not be founded: {error}"))),
         }
     }
