@@ -84,7 +84,7 @@ impl Disk {
         let patience = Arc::new(Patience::default());
         let opened = file::open(folder, Arc::clone(&patience), fault)?;
         let database = Arc::new(opened.database);
-        let queue = writer::start(Arc::clone(&database), opened.seen, Arc::clone(&patience))
+        let queue = writer::start(Arc::clone(&database), opened.last, opened.seen, Arc::clone(&patience))
             .map_err(|error| format!("no thread for the store can be started: {error}"))?;
         let inner = Inner {
             path: folder.to_owned(),

@@ -147,8 +147,11 @@ impl Log {
     }
 
     fn between(&self, from: u64, to: u64) -> Vec<Bytes> {
-        let wanted = |held: &&Held| (from..to).contains(&held.position.index);
-        self.held.iter().filter(wanted).map(|held| held.record.clone()).collect()
+        let first = self.first();
+        let skip = from.max(first) - first;
+        let take = to.saturating_sub(from.max(first));
+        // No more than what is in memory, so it can be counted in a usize.
+        self.held.iter().skip(skip as usize).take(take as usize).map(|held| held.record.clone()).collect()
     }
 
     fn push(&mut self, held: Held) {

@@ -23,6 +23,8 @@ const LARGE: u64 = 16 * 1024 * 1024;
 pub(super) struct Opened {
     pub folder: Folder,
     pub database: Database,
+    /// The number of the last commit.
+    pub last: u64,
     pub seen: Seen,
     pub kept: Kept,
 }
@@ -82,5 +84,5 @@ fn read(folder: Folder, medium: Medium) -> Result<Opened, Trouble> {
         return Err(damaged(format_args!("the last {lost} writes of {promised} are missing")));
     }
     let kept = tables::load(&database)?;
-    Ok(Opened { folder, database, seen, kept })
+    Ok(Opened { folder, database, last, seen, kept })
 }

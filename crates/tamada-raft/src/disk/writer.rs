@@ -58,6 +58,8 @@ impl Queue {
 
 struct Writer {
     database: Arc<Database>,
+    /// The number of the last commit.
+    last: u64,
     seen: Seen,
     patience: Arc<Patience>,
     complained: Option<Duration>,
@@ -68,10 +70,10 @@ struct Writer {
     waiting: Vec<Done>,
 }
 
-pub(super) fn start(database: Arc<Database>, seen: Seen, patience: Arc<Patience>) -> io::Result<Queue> {
+pub(super) fn start(database: Arc<Database>, last: u64, seen: Seen, patience: Arc<Patience>) -> io::Result<Queue> {
     let (queue, jobs) = mpsc::channel();
     let writer =
-        Writer { database, seen, patience, complained: None, changes: Vec::new(), bytes: 0, waiting: Vec::new() };
+        Writer { database, last, seen, patience, complained: None, changes: Vec::new(), bytes: 0, waiting: Vec::new() };
     thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&jobs))?;
     Ok(Queue(queue))
 }
@@ -124,9 +126,10 @@ impl Writer {
         let began = clock::now();
         if !self.changes.is_empty() {
             self.patience.set_busy(Some(began));
-            let written = guarded(|| self.write());
+            let written = guarded(|| self.write(self.last + 1));
             self.patience.set_busy(None);
             written?;
+            self.last += 1;
         }
         self.complain_if_slow(began);
         self.changes.clear();
@@ -135,8 +138,7 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&self) -> Result<(), Trouble> {
-        let commit = tables::last_commit(&self.database)? + 1;
+    fn write(&self, commit: u64) -> Result<(), Trouble> {
         // Synced when the commit returns: that is redb's default.
         let transaction = self.database.begin_write()?;
         self.changes.iter().try_for_each(|change| tables::change(&transaction, change))?;

@@ -11,6 +11,7 @@ use crate::ask::{Ask, Errand, Hop, Reply};
 use crate::client::{Here, MemberStatus, StoreStatus};
 use crate::clock;
 use crate::consensus::{ELECTION, Membership};
+use crate::disk::Health;
 
 /// Who leads the consensus, as far as we know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -184,6 +185,12 @@ impl Node {
 
     fn warnings(&self, membership: &Membership) -> Vec<String> {
         let mut warnings: Vec<String> = self.obstacle().into_iter().collect();
+        if let Health::Full { .. } = *self.disk.health().borrow() {
+            warnings.push(format!(
+                "the disk of {} is full: it confirms nothing until there is room",
+                self.config.self_addr
+            ));
+        }
         let voters = membership.voter_ids().count();
         if voters > 0 && voters.is_multiple_of(2) {
             warnings.push(even_number(voters));

@@ -222,10 +222,20 @@ impl Cluster {
         locked(&self.wires.0).cut_off.clear();
     }
 
-    /// Who leads, once a majority of those that run and are not cut off says the same.
+    /// Who leads, once a node that runs and is not cut off says so, and the leader says the same.
     pub async fn leader(&self) -> usize {
-        let connected: Vec<(usize, &Node)> =
-            self.running().filter(|(_, node)| !locked(&self.wires.0).cut_off.contains(&node.id)).collect();
+        let cut_off = locked(&self.wires.0).cut_off.clone();
+        self.leader_among(|node| !cut_off.contains(&node.id)).await
+    }
+
+    /// Who leads the others.
+    pub async fn leader_but(&self, not: usize) -> usize {
+        let not = self.node(not).id;
+        self.leader_among(|node| node.id != not).await
+    }
+
+    async fn leader_among(&self, counts: impl Fn(&Node) -> bool) -> usize {
+        let connected: Vec<(usize, &Node)> = self.running().filter(|(_, node)| counts(node)).collect();
         let (_, any) = connected[0];
         let mut metrics = any.raft.server_metrics();
         let agreed = async {

@@ -1,10 +1,11 @@
 //! Who leads, and that nobody is toppled without need.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, LONG};
 
 #[tokio::test]
 async fn a_lost_leader_is_replaced() {
@@ -83,6 +84,32 @@ async fn a_leader_with_a_slow_disk_stays_the_leader() {
     }
     println!("{written} writes in 5 s");
     assert_eq!((cluster.leader().await, cluster.term(leader)), (leader, term));
+    cluster.stop_all().await;
+}
+
+#[tokio::test]
+async fn a_leader_whose_disk_is_full_is_replaced_and_comes_back() {
+    let mut cluster = Cluster::of(3).await;
+    let full = cluster.leader().await;
+    cluster.node(full).faults.fail_writes(Some(ErrorKind::StorageFull));
+    let stuck = cluster.node(full).try_to_put("a", "never confirmed");
+    let replaced = async {
+        loop {
+            let leader = cluster.leader_but(full).await;
+            if cluster.node(leader).try_to_put("a", "1").await {
+                return leader;
+            }
+        }
+    };
+    let leader = tokio::select! {
+        leader = replaced => leader,
+        confirmed = stuck => panic!("confirmed by a full disk: {confirmed}"),
+    };
+    cluster.node(full).faults.fail_writes(None);
+    timeout(LONG, cluster.node(full).machine.reached(cluster.node(leader).machine.revision()))
+        .await
+        .expect("it is back");
+    assert_eq!(cluster.node(full).has("a").unwrap(), "1");
     cluster.stop_all().await;
 }
 
