@@ -234,10 +234,10 @@ async fn who_asks_how_far_it_is_hears_everything_up_to_there_first() {
         }
         scene.hears(3).await;
         scene.put("elsewhere", "x").await;
-        // etcd answers only when all its watchers are in step, which takes it a moment.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        scene.order(WatchOrder::Progress(WatchProgressRequest {})).await;
-        scene.hears(1).await;
+        // etcd leaves the question unanswered until all its watchers are in step.
+        while timeout(Duration::from_secs(1), scene.hears(1)).await.is_err() {
+            scene.order(WatchOrder::Progress(WatchProgressRequest {})).await;
+        }
         scene
     })
     .await;
