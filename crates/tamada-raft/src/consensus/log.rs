@@ -106,14 +106,14 @@ impl LogStore {
         Ok(on_disk.into_iter().map(|(_, record)| record).chain(held).collect())
     }
 
-    /// Returns at the next entry after which the log weighs more than this.
-    pub(super) async fn heavier_than(&self, limit: u64) {
-        loop {
-            self.grown.notified().await;
-            if self.locked().weight > limit {
-                return;
-            }
-        }
+    /// Returns when something was appended. For one who waits.
+    pub(super) async fn grown(&self) {
+        self.grown.notified().await;
+    }
+
+    /// How many bytes of entries are kept.
+    pub(super) fn weight(&self) -> u64 {
+        self.locked().weight
     }
 
     /// The index from which on all entries together weigh no more than this.

@@ -80,6 +80,11 @@ impl Machine {
         self.locked().keyspace.revision()
     }
 
+    /// About as many bytes as a snapshot would have.
+    pub(super) fn weight(&self) -> u64 {
+        self.locked().keyspace.bytes()
+    }
+
     /// The number of the cluster, once it has one.
     pub fn cluster(&self) -> Option<u64> {
         self.locked().keyspace.cluster()

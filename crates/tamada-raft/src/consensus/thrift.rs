@@ -9,10 +9,10 @@ use std::time::Duration;
 use openraft::LogIdOptionExt;
 use tokio::time::timeout;
 
-use super::{LogStore, Raft};
+use super::{LogStore, Machine, Raft};
 
-/// With the snapshot, and with what redb needs to write both anew beside the old ones, the folder stays a few times as
-/// large as this.
+/// A log is heavy when it weighs more than this, and more than the keys: a snapshot is not to be written for less than it
+/// weighs itself. With what redb needs to write anew beside the old, the folder stays a few times as large.
 const HEAVY: u64 = 4 * 1024 * 1024;
 /// So much is left for followers that are a little behind.
 const LIGHT: u64 = HEAVY / 4;
@@ -21,11 +21,14 @@ const LIGHT: u64 = HEAVY / 4;
 const SNAPSHOT: Duration = Duration::from_secs(30);
 
 /// Looks after the log for as long as the consensus runs.
-pub(crate) async fn keep_small(raft: Raft, log: LogStore) {
+pub(crate) async fn keep_small(raft: Raft, log: LogStore, machine: Machine) {
     loop {
         tokio::select! {
-            () = log.heavier_than(HEAVY) => lighten(&raft, &log).await,
+            () = log.grown() => {}
             () = ended(&raft) => return,
+        }
+        if log.weight() > HEAVY.max(machine.weight()) {
+            lighten(&raft, &log).await;
         }
     }
 }

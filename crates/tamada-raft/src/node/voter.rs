@@ -135,7 +135,7 @@ async fn begin(config: VoterConfig) -> Result<(Arc<Node>, impl Future<Output = (
     let raft = raft.await.map_err(|error| format!("the store could not be started: {error}"))?;
     let proposer = Proposer::start(raft.clone());
     let pulse = Pulse::new(raft.clone(), kept.node, disk.clone());
-    tokio::spawn(consensus::keep_small(raft.clone(), log));
+    tokio::spawn(consensus::keep_small(raft.clone(), log, machine.clone()));
     let door = Arc::new(OnceLock::new());
     let listening = listener.serve(Arc::new(Door(door.clone(), introduce)));
     let node = Arc::new(Node {

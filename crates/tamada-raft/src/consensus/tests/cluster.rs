@@ -175,7 +175,7 @@ impl Cluster {
         let id = disk.identity().node;
         let net = Net { wires: self.wires.clone(), from: id };
         let raft = Raft::new(id, raft_config(), net, log.clone(), machine.clone()).await.unwrap();
-        tokio::spawn(keep_small(raft.clone(), log));
+        tokio::spawn(keep_small(raft.clone(), log, machine.clone()));
         let proposer = Proposer::start(raft.clone());
         let pulse = Pulse::new(raft.clone(), id, disk.clone());
         locked(&self.wires.0).nodes.insert(id, (raft.clone(), pulse.clone()));
