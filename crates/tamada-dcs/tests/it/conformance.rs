@@ -51,7 +51,7 @@ async fn etcd_conforms(binary: PathBuf) {
     conforms(Arc::new(Etcd { server: Server::alone(binary).await })).await;
 }
 
-pub async fn conforms<B: Bench + 'static>(bench: Arc<B>) {
+async fn conforms<B: Bench + 'static>(bench: Arc<B>) {
     let running: Vec<_> = CHECKS.iter().map(|check| (check.name, tokio::spawn(check.run(bench.clone())))).collect();
     let mut broken = Vec::new();
     for (name, check) in running {

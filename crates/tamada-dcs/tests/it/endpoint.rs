@@ -13,7 +13,7 @@ use tamada_model::{Etcd3Config, Secret};
 use tamada_raft::{Op, Txn};
 use tamada_testing::free_port;
 
-use crate::conformance::conforms;
+use crate::calm::conforms;
 use crate::support::{GENEROUS, config, done, open, open_a, record, rung};
 use crate::voters::{Voters, done as done_at};
 
@@ -93,7 +93,9 @@ impl Bench for Three {
 
 #[tokio::test]
 async fn our_etcd_adapter_conforms_on_the_embedded_store() {
-    conforms(Arc::new(Three::new().await)).await;
+    let three = Arc::new(Three::new().await);
+    let client = three.voters.client(0);
+    conforms(three, client).await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod calm;
 mod conformance;
 mod embedded;
 mod endpoint;

@@ -77,12 +77,6 @@ impl Voters {
         leader.expect("one of us")
     }
 
-    /// The one that leads the consensus, and one that does not.
-    pub async fn leader_and_another(&self) -> (Client, Client) {
-        let leader = self.leader().await;
-        (self.client(leader), self.client((leader + 1) % self.each.len()))
-    }
-
     pub async fn stop(&mut self, place: usize) {
         self.each[place].take().expect("it runs").stop().await;
     }
