@@ -15,7 +15,8 @@
 //! * [`Disk::open`] reads and checks everything; its error is the sentence for the operator.
 //! * [`Disk::identity`] says who this node is; a new disk has drawn a number. [`Disk::set_identity`] returns when the
 //!   change is safe.
-//! * `consensus::open` takes the log and the snapshot from it. [`Disk::write`] calls back when the changes are safe, [`Disk::write_later`] lets them travel with the next write.
+//! * `consensus::open` takes the log and the snapshot from it. [`Disk::write`] calls back when changes are safe,
+//!   [`Disk::write_later`] lets them travel with the next write.
 //! * [`Disk::health`] says when the disk is full (it goes on by itself) or has failed (the voter must stop).
 //! * [`Disk::close`] finishes what is queued and closes the file. A full disk does not hold it up.
 
