@@ -19,6 +19,8 @@ use crate::{PgError, Postgres};
 
 /// PostgreSQL needs a moment to notice a reload and to mark what waits for a restart.
 const NOTICE: Duration = Duration::from_secs(1);
+/// A machine that is too busy to answer is asked again; one that is so for half a minute has other worries.
+const ATTEMPTS: u8 = 10;
 
 /// Whether the operator's program hears of the reload.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,12 +106,23 @@ impl Postgres {
     /// has come into force.
     async fn ask_pending(&self, ours: PendingRestart) {
         let Some(asked) = self.postmaster() else { return };
-        match self.pending(&ours).await {
-            Ok(pending) if self.postmaster().is_some_and(|postmaster| postmaster.pid == asked.pid) => {
-                self.memory().pending_restart = pending
+        let still_runs = || self.postmaster().is_some_and(|postmaster| postmaster.pid == asked.pid);
+        for attempt in 1..=ATTEMPTS {
+            match self.pending(&ours).await {
+                Ok(pending) => {
+                    if still_runs() {
+                        self.memory().pending_restart = pending;
+                    }
+                    return;
+                }
+                Err(error) if attempt < ATTEMPTS && still_runs() => {
+                    tracing::debug!("asking again what waits for a restart: {}", error.in_words());
+                    tokio::time::sleep(NOTICE).await;
+                }
+                Err(error) => {
+                    return tracing::warn!("Could not ask what waits for a restart: {}", error.in_words());
+                }
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!("Could not ask what waits for a restart: {}", error.in_words()),
         }
     }
 
