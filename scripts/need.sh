@@ -63,6 +63,7 @@ need() {
       want jq jq
       want pgrep procps
       want setpriv util-linux
+      want ip iproute2
       if ! [ -e /usr/share/zoneinfo/Europe/Berlin ]; then missing+=(tzdata); fi
       ;;
     *) fail "need.sh knows make, compiler, rust, cluster and etcd3, not '$1'." ;;

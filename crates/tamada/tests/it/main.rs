@@ -21,6 +21,7 @@ macro_rules! over_each_store {
 
 mod embedded;
 mod everyday;
+mod faults;
 mod losses;
 mod refusals;
 mod store;

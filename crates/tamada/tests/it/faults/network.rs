@@ -1,0 +1,106 @@
+//! A network between machines, in which any of them can be cut off from any other.
+//!
+//! All are connected to one bridge, on a machine of its own. They do not ask who has which address: each is told. To cut
+//! the way from one machine to another, the first is told a wrong one, and what it sends reaches nobody. It notices no
+//! more than with a cable that was pulled out far away: nothing is refused, nothing comes back.
+
+use super::machine::Machine;
+
+/// Gives these machines the addresses that [`address`] says, in this order. They hear each other as long as the hub is
+/// there that is returned.
+pub fn connect(machines: &[&Machine]) -> Machine {
+    let hub = Machine::apart().expect("the machines are apart already");
+    hub.ip("link add bridge type bridge\n link set bridge up");
+    for (at, machine) in machines.iter().enumerate() {
+        let (link, own, thread) = (link(at), address(at), machine.thread_id());
+        hub.ip(format!("link add to{at} type veth peer name net address {link} netns {thread}"));
+        machine.ip(format!("address add {own}/24 dev net\n link set net up"));
+        // Last: a bridge takes its time to notice that the far end of a cable is alive, unless it was from the beginning.
+        hub.ip(format!("link set to{at} master bridge up"));
+        for other in (0..machines.len()).filter(|other| *other != at) {
+            mend(machine, other);
+        }
+    }
+    hub
+}
+
+pub fn address(at: usize) -> String {
+    format!("10.0.0.{}", at + 1)
+}
+
+/// From now on nothing that the machine sends to the other one arrives.
+pub fn cut(machine: &Machine, to: usize) {
+    tell_neighbour(machine, to, &format!("02:00:00:00:ff:{to:02x}"));
+}
+
+pub fn mend(machine: &Machine, to: usize) {
+    tell_neighbour(machine, to, &link(to));
+}
+
+fn tell_neighbour(machine: &Machine, to: usize, link: &str) {
+    machine.ip(format!("neighbour replace {} lladdr {link} dev net nud permanent", address(to)));
+}
+
+fn link(at: usize) -> String {
+    format!("02:00:00:00:00:{at:02x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    use super::super::scene::with_machines;
+    use super::*;
+    use crate::town::LIMIT;
+
+    /// Whether a connection can be made within this time, and a byte comes back.
+    fn is_answered(from: &Machine, to: usize, within: Duration) -> bool {
+        let echo = async move {
+            let mut stream = TcpStream::connect((address(to), 7)).await?;
+            stream.write_all(b"x").await?;
+            stream.read_u8().await
+        };
+        from.ask(async move { timeout(within, echo).await.is_ok_and(|byte| byte.is_ok()) })
+    }
+
+    fn hears(from: &Machine, to: usize) -> bool {
+        is_answered(from, to, LIMIT)
+    }
+
+    fn is_deaf(from: &Machine, to: usize) -> bool {
+        !is_answered(from, to, Duration::from_millis(300))
+    }
+
+    async fn echo(listener: TcpListener) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            if let Ok(byte) = stream.read_u8().await {
+                let _ = stream.write_u8(byte).await;
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_is_silent_until_it_is_mended() {
+        with_machines("faults::network::tests::what_is_cut_is_silent_until_it_is_mended", || {
+            let [a, b, c] = [(); 3].map(|()| Machine::apart().expect("tried before"));
+            let _hub = connect(&[&a, &b, &c]);
+            for machine in [&b, &c] {
+                let listener =
+                    machine.ask(async { TcpListener::bind("0.0.0.0:7").await.expect("nobody else is there") });
+                machine.start(echo(listener));
+            }
+            assert!(hears(&a, 1) && hears(&a, 2));
+            cut(&a, 1);
+            assert!(is_deaf(&a, 1) && hears(&a, 2));
+            mend(&a, 1);
+            cut(&b, 0);
+            assert!(is_deaf(&a, 1) && hears(&a, 2) && hears(&c, 1));
+            mend(&b, 0);
+            assert!(hears(&a, 1) && hears(&a, 2));
+        });
+    }
+}
