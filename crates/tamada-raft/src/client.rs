@@ -210,7 +210,11 @@ impl Client {
     /// All changes of these keys: from this revision on, if it is given, else from now on.
     pub async fn watch(&self, keys: Keys, from: Option<Revision>, within: Duration) -> Result<Watch, Trouble> {
         match &self.0 {
-            Way::Near(node, _) if node.lives() => node.watch(keys, from),
+            Way::Near(node, far) if node.lives() => match node.watch(keys.clone(), from).await {
+                Err(Trouble::Unreachable(why)) if far.knows_nobody() => Err(Trouble::Unreachable(why)),
+                Err(Trouble::Unreachable(_)) => far.watch(keys, from, within).await,
+                begun => begun,
+            },
             Way::Near(_, far) | Way::Far(far) => far.watch(keys, from, within).await,
         }
     }

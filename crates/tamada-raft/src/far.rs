@@ -36,6 +36,10 @@ impl Far {
         Self(Arc::new(Inner { addresses, peers: Peers::new(security, introduce), first: AtomicUsize::new(0) }))
     }
 
+    pub fn knows_nobody(&self) -> bool {
+        self.0.addresses.is_empty()
+    }
+
     /// Each voter in turn, until one answers or the write is sent.
     pub async fn ask(&self, ask: Ask, within: Duration) -> Result<Reply, Failure> {
         let deadline = clock::now() + within;
@@ -87,9 +91,10 @@ impl Far {
                     Ok(watch) => return Ok(watch),
                     Err(why) => last = Trouble::Unreachable(why),
                 },
-                Err(CallError::Refused(why)) => return Err(Trouble::Refused(why)),
+                Err(CallError::Refused(why)) => last = Trouble::Refused(why),
                 Err(CallError::NotSent(why) | CallError::Lost(why)) => last = Trouble::Unreachable(why),
             }
+            self.0.first.store(place + 1, Ordering::Relaxed);
         }
         Err(last)
     }

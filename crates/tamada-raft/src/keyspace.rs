@@ -145,12 +145,12 @@ impl Keyspace {
         self.cluster
     }
 
-    /// The addresses at which newcomers may join.
     /// The store goes on as another one.
     pub fn belong_to(&mut self, cluster: u64) {
         self.cluster = Some(cluster);
     }
 
+    /// The addresses at which newcomers may join.
     pub fn invited(&self) -> &BTreeSet<String> {
         &self.invited
     }

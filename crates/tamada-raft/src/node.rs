@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::ask::{Ask, Errand, Failure, Hop, Reply};
-use crate::client::{Here, ReadReply, Reading, Trouble, Watch};
+use crate::client::{Here, ReadReply, Reading, Trouble, Watch, WatchEnd};
 use crate::clock;
 use crate::consensus::{Machine, Proposer, Pulse, Raft};
 use crate::disk::{Disk, Health};
@@ -37,6 +37,9 @@ use standing::{Heard, Lead};
 
 /// How long after a failure to reach the leader we look again, if nothing tells us before that there is a new one.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_WHETHER_WE_TAKE_PART: Duration = Duration::from_secs(1);
+/// Changes that wait for whoever watches, beside those that wait in the machine.
+const WATCH_QUEUE: usize = 16;
 /// A leader that has a successor is given this long to answer what it was asked before.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
@@ -76,8 +79,10 @@ impl Near {
         answer.unwrap_or_else(|_| Err(Failure::Unclear("the store's voter in this process was stopped".to_owned())))
     }
 
-    pub fn watch(&self, keys: Keys, from: Option<Revision>) -> Result<Watch, Trouble> {
-        Ok(self.node.machine.watch(keys, from))
+    pub async fn watch(&self, keys: Keys, from: Option<Revision>) -> Result<Watch, Trouble> {
+        let node = self.node.clone();
+        let stopped = |_| Err(Trouble::Unreachable("the store's voter in this process was stopped".to_owned()));
+        self.runtime.spawn(async move { node.watch(keys, from) }).await.unwrap_or_else(stopped)
     }
 
     pub fn here(&self) -> Option<Here> {
@@ -122,10 +127,47 @@ impl Node {
         }
     }
 
-    /// The consensus goes on without this node, and what it knows of it may be old: it does not belong, or its disk is
-    /// full.
+    /// The consensus goes on without this node, and what it knows of it may be old: it does not belong, as far as it
+    /// knows or has been told, or its disk is full.
     fn is_sidelined(&self) -> bool {
-        !self.is_member() || matches!(*self.disk.health().borrow(), Health::Full { .. })
+        let is_out = self.obstacle().is_some() && !self.hears_leader();
+        !self.is_member() || is_out || matches!(*self.disk.health().borrow(), Health::Full { .. })
+    }
+
+    /// Changes as they happen, for as long as this node takes part. What it hears after that would be old, or nothing,
+    /// and whoever watches would wait for ever.
+    pub fn watch(self: &Arc<Self>, keys: Keys, from: Option<Revision>) -> Result<Watch, Trouble> {
+        if !self.takes_part() {
+            return Err(Trouble::Unreachable(self.why_nobody_answers()));
+        }
+        let mut watch = self.machine.watch(keys, from);
+        let (teller, changes) = mpsc::channel(WATCH_QUEUE);
+        let (node, began_at) = (self.clone(), watch.began_at());
+        tokio::spawn(async move {
+            loop {
+                let next = tokio::select! {
+                    next = watch.next() => next,
+                    () = teller.closed() => return,
+                    () = node.drops_out() => Err(WatchEnd::Lost(node.why_nobody_answers())),
+                };
+                let is_last = next.is_err();
+                if teller.send(next).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Ok(Watch { began_at, changes })
+    }
+
+    fn takes_part(&self) -> bool {
+        self.hears_majority() && !self.is_sidelined()
+    }
+
+    /// Resolves when this node does not take part any more.
+    async fn drops_out(&self) {
+        while self.takes_part() {
+            sleep(LOOK_WHETHER_WE_TAKE_PART).await;
+        }
     }
 
     /// Through the partners, one after the other.
@@ -137,6 +179,7 @@ impl Node {
             let errand = Errand { ask: ask.clone(), within, hop: Hop::Helped };
             sent.set(ask.may_happen_late());
             match self.peers.at(address).run(&errand).await {
+                Ok(Err(Failure::Trouble(Trouble::Unreachable(why)))) => failure = unreachable(why),
                 Ok(answer) => return answer,
                 Err(CallError::Refused(why)) => return Err(Failure::Trouble(Trouble::Refused(why))),
                 Err(CallError::Lost(why)) if ask.may_happen_late() => return Err(Failure::Unclear(why)),
@@ -187,8 +230,16 @@ impl Node {
             Ask::Lease(id) => self.confirmed().await.map(|()| Reply::Lease(self.machine.lease(*id))),
             Ask::Leases => self.confirmed().await.map(|()| Reply::Leases(self.machine.leases())),
             Ask::Status => Ok(Reply::Status(self.own_status())),
-            Ask::Change(change) => self.change(change).await,
-            Ask::Join { node, address } => self.let_join(*node, address).await,
+            Ask::Change(change) => {
+                self.confirmed().await?;
+                sent.set(true);
+                self.change(change).await
+            }
+            Ask::Join { node, address } => {
+                self.confirmed().await?;
+                sent.set(true);
+                self.let_join(*node, address).await
+            }
         }
     }
 
@@ -221,9 +272,13 @@ impl Node {
     /// Returns when a majority has confirmed that we led after we were asked, and all that was committed before is
     /// applied here.
     async fn confirmed(&self) -> Result<(), Failure> {
+        if !self.hears_majority() {
+            // To ask all the same would show the few who hear us a leader that is none.
+            return Err(unreachable(self.why_nobody_answers()));
+        }
         match self.raft.ensure_linearizable().await {
             Ok(_) => Ok(()),
-            // The others were asked once, and given a heartbeat's time to answer: on a busy host that says little.
+            // The others were asked once, and given a second to answer: on a busy host that says little.
             // Whoever asked us asks again while there is time, us or our successor.
             Err(RaftError::APIError(
                 CheckIsLeaderError::ForwardToLeader(_) | CheckIsLeaderError::QuorumNotEnough(_),

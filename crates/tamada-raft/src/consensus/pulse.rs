@@ -45,6 +45,9 @@ use crate::disk::Disk;
 const STEP: Duration = Duration::from_millis(75);
 /// A step may be late by a third. What is beyond that we have slept through.
 const STEP_COUNTS_AT_MOST: Duration = Duration::from_millis(100);
+/// A leader that has heard no majority for so long does not show itself any more: the library's would for ever, and those
+/// who are cut off together with it would believe that all is well.
+const ALONE: Duration = Duration::from_secs(3);
 /// So long a leader is waited for that waits for its disk.
 const DISK_MAY_TAKE: Duration = Duration::from_secs(2);
 
@@ -121,6 +124,11 @@ impl Pulse {
         }
     }
 
+    /// How long no leader has been heard.
+    pub(crate) fn silence(&self) -> Duration {
+        self.locked().lasting
+    }
+
     /// Somebody asks for our vote: it is given time to win.
     pub(crate) fn heard_candidate(&self) {
         let mut quiet = self.locked();
@@ -129,13 +137,11 @@ impl Pulse {
 
     /// Whether we would elect whoever asks.
     pub(crate) fn would_elect(&self, canvass: &Canvass) -> bool {
-        let data = self.raft.data_metrics();
-        let data = data.borrow();
         let silence = match self.part() {
-            Part::Leader => data.millis_since_quorum_ack.map_or(Duration::ZERO, Duration::from_millis),
+            Part::Leader => self.silence_of_majority(),
             Part::Follower(_) | Part::Alone | Part::Bystander => self.locked().lasting,
         };
-        silence > TURNED_AWAY && canvass.last >= data.last_log
+        silence > TURNED_AWAY && canvass.last >= self.raft.data_metrics().borrow().last_log
     }
 
     /// Beats for as long as the consensus runs.
@@ -152,6 +158,7 @@ impl Pulse {
 
     async fn step(&self, step: Duration, means: &impl Means) {
         match self.part() {
+            Part::Leader if self.silence_of_majority() > ALONE => {}
             Part::Leader => {
                 *self.locked() = Quiet::after(0);
                 // An error says that the consensus has stopped.
@@ -160,7 +167,7 @@ impl Pulse {
                     self.show(means);
                 }
             }
-            Part::Bystander => *self.locked() = Quiet::after(0),
+            Part::Bystander => drop(self.waited(step)),
             Part::Alone => {
                 if self.waited(step) || self.locked().elections == 0 {
                     self.campaign().await;
@@ -172,6 +179,12 @@ impl Pulse {
                 }
             }
         }
+    }
+
+    /// Since a majority last confirmed that we lead.
+    fn silence_of_majority(&self) -> Duration {
+        let silence = self.raft.data_metrics().borrow().millis_since_quorum_ack;
+        silence.map_or(Duration::ZERO, Duration::from_millis)
     }
 
     fn part(&self) -> Part {

@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 
 use super::Node;
 use crate::ask::{Errand, WatchNews, answer_to_bytes};
-use crate::client::WatchEnd;
 use crate::codec;
 use crate::consensus::message;
 use crate::link::{Handler, Identity};
@@ -132,25 +131,19 @@ impl Node {
     }
 
     fn watch_for_another(self: Arc<Self>, what: &[u8]) -> Result<mpsc::Receiver<Bytes>, String> {
-        if !self.hears_majority() {
-            return Err(self.why_nobody_answers());
-        }
         let range = codec::decode_range(what).map_err(text)?;
-        let mut watch = self.machine.watch(range.keys, range.at);
+        let mut watch = self.watch(range.keys, range.at).map_err(text)?;
         let (teller, told) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             let mut news = WatchNews::Began(watch.began_at());
             loop {
-                let last = matches!(news, WatchNews::End(_));
-                if teller.send(news.to_bytes().into()).await.is_err() || last {
+                let is_last = matches!(news, WatchNews::End(_));
+                if teller.send(news.to_bytes().into()).await.is_err() || is_last {
                     return;
                 }
                 news = tokio::select! {
                     next = watch.next() => next.map_or_else(WatchNews::End, WatchNews::Changes),
                     () = teller.closed() => return,
-                    () = self.loses_majority() => {
-                        WatchNews::End(WatchEnd::Lost(self.why_nobody_answers()))
-                    }
                 };
             }
         });

@@ -17,7 +17,7 @@ use openraft::error::{InitializeError, RaftError};
 use tokio::time::sleep;
 
 use super::Node;
-use super::standing::{Lead, even_number};
+use super::standing::even_number;
 use crate::Command;
 use crate::ask::{Ask, Errand, Failure, Hop, Reply};
 use crate::client::Trouble;
@@ -31,7 +31,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 const INTRODUCTION: Duration = Duration::from_secs(2);
 /// Joining includes copying the store, and waiting for a change of members that is under way.
 const ADMISSION: Duration = Duration::from_secs(40);
-/// How often a member looks whether it still is one.
+/// How often a member looks whether it still is one. One that is taken out need not hear of it: it hears no leader any
+/// more, and has to ask.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Why a node does not belong yet.
@@ -49,11 +50,15 @@ pub(super) async fn belong(node: Arc<Node>) {
             Ok(()) => {
                 node.set_obstacle(None);
                 told = None;
-                while node.is_member() {
+                sleep(LOOK).await;
+                while node.is_member() && node.hears_leader() {
                     sleep(LOOK).await;
                 }
             }
-            Err(NotYet::Unheard) => sleep(AGAIN).await,
+            Err(NotYet::Unheard) => {
+                node.set_obstacle(None);
+                sleep(AGAIN).await;
+            }
             Err(NotYet::Obstacle(why)) => {
                 if told.as_ref() != Some(&why) {
                     tracing::warn!("{why}");
@@ -207,7 +212,7 @@ impl Node {
     async fn ask_to_join(&self, members: &[String]) -> Result<(), NotYet> {
         let ask = Ask::Join { node: self.me, address: self.config.self_addr.clone() };
         let errand = Errand { ask, within: ADMISSION, hop: Hop::First };
-        if self.lead() != Lead::Nobody {
+        if self.hears_leader() {
             return heed(self.run(errand).await);
         }
         let mut refusal = NotYet::Unheard;

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use openraft::ChangeMembers;
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
+use openraft::{ChangeMembers, LogIdOptionExt};
 use tokio::time::timeout;
 
 use super::standing::{Lead, even_number};
@@ -65,7 +65,7 @@ impl Node {
     }
 
     async fn disinvite(&self, address: &str) -> Result<String, Failure> {
-        if !self.machine.invited().iter().any(|invited| invited == address) {
+        if !self.is_invited(address) {
             let members: Vec<String> = self.membership().nodes().map(|(_, place)| place.address.clone()).collect();
             return Err(refused(format!("{address} is no member of the store; these are: {}", members.join(", "))));
         }
@@ -105,7 +105,7 @@ impl Node {
 
     async fn promote(&self, address: &str) -> Result<String, Failure> {
         let Some(node) = self.member_at(address) else {
-            return Err(refused(match self.machine.invited().iter().any(|invited| invited == address) {
+            return Err(refused(match self.is_invited(address) {
                 true => format!("{address} has not come yet: start it, and promote it then"),
                 false => format!("{address} is no member of the store: `store add {address}` lets it join"),
             }));
@@ -116,6 +116,10 @@ impl Node {
         }
         if self.answering(&[node].into()).await.is_empty() {
             return Err(refused(format!("{address} does not answer: a vote that nobody casts only weakens the store")));
+        }
+        if node != self.me {
+            let newest = self.raft.metrics().borrow().last_log_index;
+            self.has_everything(node, newest.unwrap_or(0)).await?;
         }
         self.change_to(ChangeMembers::AddVoterIds([node].into()), Retain::Yes).await?;
         Ok(format!("{address} has a vote now.{}", remark(voters.len())))
@@ -128,7 +132,7 @@ impl Node {
         let place = Place { address: address.to_owned() };
         let membership = self.membership();
         match membership.get_node(&node) {
-            Some(known) if known.address == address => return Ok(Reply::Told("a member".to_owned())),
+            Some(known) if known.address == address => return self.finish_joining(node, place).await,
             Some(_) => {
                 self.check_free(node, address)?;
                 self.change_to(ChangeMembers::SetNodes(BTreeMap::from([(node, place)])), Retain::Yes).await?;
@@ -137,9 +141,9 @@ impl Node {
             None => {}
         }
         self.check_free(node, address)?;
-        match self.member_at(address) {
+        match self.another_at(address, node) {
             Some(before) => self.replace(before, node, place).await,
-            None if self.machine.invited().iter().any(|invited| invited == address) => {
+            None if self.is_invited(address) => {
                 self.add_copy(node, place).await?;
                 self.write(Command::Disinvite { address: address.to_owned() }).await?;
                 tracing::info!("{address} joined the store as a copy without a vote");
@@ -151,10 +155,33 @@ impl Node {
         }
     }
 
+    /// A member asks again; if it was let in, and its leader was lost before all was done, the rest is done now.
+    async fn finish_joining(&self, node: u64, place: Place) -> Result<Reply, Failure> {
+        if let Some(before) = self.another_at(&place.address, node) {
+            self.check_free(node, &place.address)?;
+            return self.replace(before, node, place).await;
+        }
+        if self.is_invited(&place.address) {
+            self.write(Command::Disinvite { address: place.address }).await?;
+        }
+        Ok(Reply::Told("a member".to_owned()))
+    }
+
+    fn is_invited(&self, address: &str) -> bool {
+        self.machine.invited().iter().any(|invited| invited == address)
+    }
+
+    /// A member with this address that is not this one.
+    fn another_at(&self, address: &str, node: u64) -> Option<u64> {
+        let membership = self.membership();
+        let mut others = membership.nodes().filter(|(other, place)| **other != node && place.address == address);
+        others.next().map(|(other, _)| *other)
+    }
+
     /// Nobody else at this address answers.
     fn check_free(&self, node: u64, address: &str) -> Changed {
-        match self.member_at(address) {
-            Some(other) if other != node && (other == self.me || self.heard.lately(other)) => {
+        match self.another_at(address, node) {
+            Some(other) if (other == self.me || self.heard.lately(other)) => {
                 Err(refused(format!("two nodes call themselves {address}: give one of them another raft.self_addr")))
             }
             Some(_) | None => Ok(()),
@@ -178,8 +205,21 @@ impl Node {
     }
 
     async fn add_copy(&self, node: u64, place: Place) -> Changed {
-        match timeout(CATCH_UP, self.raft.add_learner(node, place, true)).await {
-            Ok(added) => understood(added.map(|_| ())),
+        let added = self.raft.add_learner(node, place, false).await;
+        let index = added.as_ref().map_or(0, |added| added.log_id.index);
+        understood(added.map(|_| ()))?;
+        self.has_everything(node, index).await
+    }
+
+    /// Returns when this member has confirmed the log up to here.
+    async fn has_everything(&self, node: u64, index: u64) -> Changed {
+        let mut metrics = self.raft.metrics();
+        let confirmed = metrics.wait_for(|metrics| {
+            let confirmed = metrics.replication.as_ref().and_then(|replication| replication.get(&node));
+            confirmed.is_some_and(|log| log.index() >= Some(index))
+        });
+        match timeout(CATCH_UP, confirmed).await {
+            Ok(_) => Ok(()),
             Err(_) => Err(unreachable("it has not caught up with the store in time".to_owned())),
         }
     }

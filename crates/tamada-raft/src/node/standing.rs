@@ -64,19 +64,20 @@ impl Node {
         self.raft.server_metrics().borrow().membership_config.membership().clone()
     }
 
-    /// Voters that answer or ask, this node among them, are enough to decide; or the leader is heard, who would step
-    /// down in our eyes otherwise.
-    pub(super) fn hears_majority(&self) -> bool {
+    pub(super) fn hears_leader(&self) -> bool {
         match self.lead() {
-            Lead::Other { node, .. } => self.heard.lately(node),
-            Lead::Me | Lead::Nobody => self.would_decide(&self.membership().voter_ids().collect::<Vec<_>>()),
+            Lead::Me => true,
+            Lead::Other { .. } => self.pulse.silence() < SILENT,
+            Lead::Nobody => false,
         }
     }
 
-    /// Resolves when no majority is heard any more.
-    pub(super) async fn loses_majority(&self) {
-        while self.hears_majority() {
-            tokio::time::sleep(SILENT).await;
+    /// Voters that answer or ask, this node among them, are enough to decide; or the leader is heard, which falls silent
+    /// when it hears no majority itself (see `consensus::pulse`).
+    pub(super) fn hears_majority(&self) -> bool {
+        match self.lead() {
+            Lead::Other { .. } => self.hears_leader(),
+            Lead::Me | Lead::Nobody => self.would_decide(&self.membership().voter_ids().collect::<Vec<_>>()),
         }
     }
 
@@ -94,6 +95,13 @@ impl Node {
         let silent = |node: &u64| *node != self.me && !self.heard.lately(*node);
         let address = |node| membership.get_node(&node).map_or_else(String::new, |place| place.address.clone());
         let silent: Vec<String> = membership.voter_ids().filter(silent).map(address).collect();
+        let own = &self.config.self_addr;
+        if membership.voter_ids().next().is_none() {
+            return format!("{own} waits for its store to be founded");
+        }
+        if membership.get_node(&self.me).is_none() {
+            return format!("{own} is no member of its store any more");
+        }
         match self.lead() {
             _ if !self.hears_majority() => {
                 format!(

@@ -102,6 +102,19 @@ async fn a_removed_voter_is_told() {
     voters.warning(other, "no member").await;
 }
 
+/// It hears of nobody any more, and asks.
+#[tokio::test]
+async fn a_voter_that_is_removed_while_it_runs_is_told_and_serves_through_the_others() {
+    let voters = Voters::new(3).await;
+    let leader = voters.leader(0).await;
+    let other = (leader + 1) % 3;
+    let address = voters.address(other);
+    voters.client(leader).change(MemberChange::Remove { address }, LIMIT).await.expect("it goes");
+    voters.warning(other, "no member").await;
+    done(&voters.client(other), put("a", "1")).await;
+    assert_eq!(value(&voters.client(other), "a").await.as_deref(), Some("1"));
+}
+
 #[tokio::test]
 async fn the_leader_may_be_removed_too() {
     let voters = Voters::new(3).await;

@@ -1,10 +1,10 @@
 //! What a store does for those who use it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tamada_raft::link::Security;
-use tamada_raft::{Client, Keys, Op, Reading, Refusal, Txn};
+use tamada_raft::{Client, Keys, Op, Reading, Refusal, Txn, WatchEnd};
 
 use crate::voters::{LIMIT, Voters, absent, done, put, read, simple, value};
 
@@ -116,7 +116,7 @@ async fn a_lease_ends_when_it_is_not_renewed_and_takes_its_keys_along() {
     let ttl = Duration::from_millis(500);
     let take = Txn { then: vec![Op::Grant { id: 7, ttl }, Op::Put(simple("leader", "me", 7))], ..Txn::default() };
     let mut watch = client.watch(Keys::prefix(b"leader"), None, LIMIT).await.expect("a watch");
-    let asked = std::time::Instant::now();
+    let asked = Instant::now();
     assert!(done(&client, take).await.result.is_ok());
     watch.next().await.expect("it is taken");
     let gone = tokio::time::timeout(LIMIT, watch.next()).await.expect("in time").expect("a change");
@@ -126,19 +126,26 @@ async fn a_lease_ends_when_it_is_not_renewed_and_takes_its_keys_along() {
     assert_eq!(done(&client, renew).await.result, Err(Refusal::LeaseNotFound));
 }
 
+/// The new leader counts from when it received the renewal itself: not earlier than the holder asked, and not anew.
 #[tokio::test]
-async fn a_lease_outlives_a_change_of_leaders() {
+async fn a_lease_outlives_a_change_of_leaders_and_is_not_begun_anew() {
     let mut voters = Voters::new(3).await;
     let ttl = Duration::from_secs(300);
     let take = Txn { then: vec![Op::Grant { id: 7, ttl }, Op::Put(simple("leader", "me", 7))], ..Txn::default() };
+    let asked = Instant::now();
     done(&voters.client(0), take).await;
+    let answered = Instant::now();
     let leader = voters.leader(0).await;
     voters.stop(leader);
     let client = voters.client((leader + 1) % 3);
-    let lease = client.lease(7, LIMIT).await.expect("an answer").expect("it lives");
-    assert_eq!((lease.ttl, lease.keys), (ttl, vec![Bytes::from_static(b"leader")]));
-    assert!(lease.left <= ttl);
     assert_eq!(value(&client, "leader").await.as_deref(), Some("me"));
+    let before = Instant::now();
+    let lease = client.lease(7, LIMIT).await.expect("an answer").expect("it lives");
+    let passed = ttl - lease.left;
+    assert_eq!((lease.ttl, lease.keys), (ttl, vec![Bytes::from_static(b"leader")]));
+    assert!(passed <= asked.elapsed(), "the holder believes in it for longer: {passed:?}");
+    // A follower may receive what was committed without it a moment after the answer.
+    assert!(passed + Duration::from_millis(500) >= before - answered, "it was begun anew: {passed:?}");
 }
 
 #[tokio::test]
@@ -152,4 +159,41 @@ async fn of_many_who_race_one_wins() {
     let outcomes = futures_util::future::join_all((0..30).map(race)).await;
     let won = outcomes.iter().filter(|outcome| outcome.result.as_ref().is_ok_and(|reply| reply.held)).count();
     assert_eq!(won, 1);
+}
+
+#[tokio::test]
+async fn a_watch_ends_when_its_voter_hears_nobody_any_more() {
+    let mut voters = Voters::new(3).await;
+    let mut watch = voters.client(0).watch(Keys::prefix(b"a"), None, LIMIT).await.expect("a watch");
+    voters.stop(1);
+    voters.stop(2);
+    let end = tokio::time::timeout(LIMIT, watch.next()).await.expect("in time");
+    assert!(matches!(&end, Err(WatchEnd::Lost(why)) if why.contains("no majority")), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_its_voter() {
+    let mut voters = Voters::new(3).await;
+    let client = voters.client(0);
+    let mut watch = client.watch(Keys::prefix(b"a"), None, LIMIT).await.expect("a watch");
+    voters.stop(0);
+    let end = tokio::time::timeout(LIMIT, watch.next()).await.expect("in time");
+    assert!(matches!(end, Err(WatchEnd::Lost(_))), "{end:?}");
+    let mut watch = client.watch(Keys::prefix(b"a"), None, LIMIT).await.expect("a watch through another");
+    done(&client, put("a", "1")).await;
+    assert_eq!(watch.next().await.expect("a change").changes[0].now.value, "1");
+}
+
+/// The leader and one follower of five: the follower hears its leader, and that is not enough.
+#[tokio::test]
+async fn two_of_five_know_that_they_are_a_minority_even_if_one_of_them_leads() {
+    let mut voters = Voters::new(5).await;
+    let leader = voters.leader(0).await;
+    for step in 1..4 {
+        voters.stop((leader + step) % 5);
+    }
+    let follower = (leader + 4) % 5;
+    for place in [leader, follower] {
+        voters.until(place, "it knows that it is in the minority", |status| !status.quorum).await;
+    }
 }
