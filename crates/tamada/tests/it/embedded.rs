@@ -10,6 +10,7 @@ fn the_host_that_carries_both_leaders_is_lost_and_comes_back() {
     town.wait_for_cluster(2);
     let both = wait("one host carries both leaders", || carry_both(&town));
     town.sql(both, "create table t (n int); insert into t values (1)").expect("the primary is writable");
+    wait_for_rows(&town, &[0, 1, 2]);
 
     town.kill_host(both);
     let next = wait("another member leads", || town.leader().filter(|at| *at != both));
@@ -23,6 +24,13 @@ fn the_host_that_carries_both_leaders_is_lost_and_comes_back() {
     assert_eq!(town.wait_for_cluster(2), next);
     assert_eq!(town.sql(next, "select count(*) from t").as_deref(), Ok("2"));
     town.wait_for_nodes(&[0, 1, 2], &[]);
+}
+
+/// What nobody else had would be lost with the host.
+fn wait_for_rows(town: &Town, members: &[usize]) {
+    for at in members {
+        wait("everybody has the row", || (town.sql(*at, "select count(*) from t").ok()? == "1").then_some(()));
+    }
 }
 
 /// Moves PostgreSQL's leader to where the store's leader is.
@@ -42,6 +50,7 @@ fn two_members_and_a_witness_survive_the_loss_of_any_one() {
     town.start_all();
     let first = town.wait_for_cluster(1);
     town.sql(first, "create table t (n int); insert into t values (1)").expect("the primary is writable");
+    wait_for_rows(&town, &[0, 1]);
 
     town.kill_host(first);
     let second = wait("the other member leads", || town.leader().filter(|at| *at != first));
