@@ -123,7 +123,9 @@ fn serve_rest(listener: Listener, config: watch::Receiver<Arc<RestApiConfig>>, d
     Ok(())
 }
 
-/// The store is waited for as long as it takes; but one that answers and refuses us will not change its mind.
+/// The store is waited for as long as it takes. One that answers and refuses us will not change its mind; but if our
+/// predecessor left a primary running, it is stopped first, as for a store that is away: the others may be let in, and
+/// one of them is promoted.
 async fn first_reading(store: &dyn Store, checked: &Checked, postgres: &Postgres) -> Result<Cluster, Refusal> {
     let settings = &checked.settings;
     let mut told: Option<String> = None;
@@ -134,7 +136,19 @@ async fn first_reading(store: &dyn Store, checked: &Checked, postgres: &Postgres
         let within = if left.is_zero() { settings.retry_timeout } else { left.min(settings.retry_timeout) };
         match store.read(Freshness::Linearizable, within).await {
             Ok(cluster) => return Ok(cluster),
-            Err(StoreError::Refused(why)) => return Err(Refusal(why)),
+            Err(StoreError::Refused(why)) if settings.pause || !orphan::runs(postgres).await => {
+                return Err(Refusal(why));
+            }
+            Err(StoreError::Refused(why)) if clock::now().mono.until(give_up).is_zero() => {
+                orphan::stop(postgres, settings.retry_timeout).await;
+                return Err(Refusal(why));
+            }
+            Err(StoreError::Refused(why)) => {
+                if told.as_ref() != Some(&why) {
+                    tracing::error!("{why}");
+                }
+                told = Some(why);
+            }
             Err(StoreError::Unreachable(why)) => {
                 if told.as_ref() != Some(&why) {
                     tracing::warn!("Can not get cluster from dcs: {why}");

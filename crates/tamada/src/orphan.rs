@@ -15,9 +15,13 @@ use tamada_postgres::{JobHand, Look, Postgres};
 /// Longer than a healthy server needs to answer, short enough to be done within the lease.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// Whether there is one.
+pub async fn runs(postgres: &Postgres) -> bool {
+    may_be_writable(&postgres.look(Look { leader_timeline: None, within: LOOK }).await)
+}
+
 pub async fn stop(postgres: &Postgres, within: Duration) {
-    let facts = postgres.look(Look { leader_timeline: None, within: LOOK }).await;
-    if !may_be_writable(&facts) {
+    if !runs(postgres).await {
         return;
     }
     tracing::info!("demoting self because DCS is not accessible and I was a leader");

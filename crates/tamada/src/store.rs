@@ -7,7 +7,13 @@
 //! does without a store. The rejected idea is to end the agent: that stops a primary, and on the next start the voter
 //! fails again.
 //!
-//! A voter that fails at *start* refuses the start: somebody is at hand then, and nothing runs that could be harmed.
+//! A voter that fails at *start* is treated alike. To refuse the start would be wrong:
+//!
+//! 1. The agent of a primary is killed, and its file of the store is damaged; PostgreSQL runs on.
+//! 2. The service manager starts the agent, which cannot start its voter, and ends; again and again.
+//! 3. The lease ends, and another member is promoted. Nobody stops the old primary, and clients still write there.
+//!
+//! Only without partners the start is refused: then the store is here or nowhere, and nobody else can be promoted.
 
 use std::sync::Arc;
 
@@ -45,7 +51,7 @@ pub async fn open(config: &StoreConfig, scope: StoreScope) -> Result<Opened, Str
             Ok(Opened { store, part: None })
         }
         StoreConfig::Raft(raft) => {
-            let part = Part::begin(raft).await?;
+            let part = Part::begin_or_lean(raft).await?;
             part.say_when_it_fails();
             let store = Arc::new(Embedded::open(part.client.clone(), scope));
             Ok(Opened { store, part: Some(part) })
@@ -65,6 +71,25 @@ impl Part {
             None => None,
         };
         Ok(Self { client, voter, endpoint })
+    }
+
+    /// As [`Part::begin`]; but what fails here is left out, if the partners can do without.
+    async fn begin_or_lean(raft: &RaftConfig) -> Result<Self, String> {
+        let why = match Self::begin(raft).await {
+            Ok(part) => return Ok(part),
+            Err(why) if raft.partners.is_empty() => return Err(why),
+            Err(why) => why,
+        };
+        tracing::error!("{why}");
+        let without_endpoint = RaftConfig { etcd_addr: None, ..raft.clone() };
+        if raft.etcd_addr.is_some()
+            && let Ok(part) = Self::begin(&without_endpoint).await
+        {
+            tracing::warn!("going on without answering etcd's protocol");
+            return Ok(part);
+        }
+        tracing::warn!("going on without a voter of our own: the other voters are asked");
+        Ok(Self { client: Client::remote(raft.partners.clone(), security(raft)), voter: None, endpoint: None })
     }
 
     /// Returns why our voter ended, once it has done so by itself.

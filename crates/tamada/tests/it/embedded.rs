@@ -44,6 +44,24 @@ fn carry_both(town: &Town) -> Option<usize> {
     None
 }
 
+/// Its agent is gone and its PostgreSQL runs on, so somebody has to be there for it: without its own voter then.
+#[test]
+fn an_agent_whose_store_is_damaged_comes_back_to_its_primary() {
+    let mut town = Town::new(Kind::Embedded { witnesses: 0 }, 3);
+    town.start_all();
+    let leader = town.wait_for_cluster(2);
+    town.kill_agent(leader);
+    town.damage_store_of(leader);
+    town.start(leader);
+    wait("it says what is wrong, and goes on", || {
+        let log = town.log(leader);
+        (log.contains("store.redb") && log.contains("the other voters are asked")).then_some(())
+    });
+    town.wait_for_cluster(2);
+    let writable = |at: &usize| town.sql(*at, "select pg_is_in_recovery()").as_deref() == Ok("f");
+    assert_eq!((0..3).filter(writable).count(), 1);
+}
+
 #[test]
 fn two_members_and_a_witness_survive_the_loss_of_any_one() {
     let mut town = Town::new(Kind::Embedded { witnesses: 1 }, 2);

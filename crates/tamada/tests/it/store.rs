@@ -154,6 +154,10 @@ impl Town {
         fs::remove_dir_all(self.base.join(format!("store-{at}"))).expect("it had one");
     }
 
+    pub fn damage_store_of(&self, at: usize) {
+        fs::write(self.base.join(format!("store-{at}/store.redb")), "no store any more").expect("it had one");
+    }
+
     pub fn witness_ends(&mut self, witness: usize) -> Option<i32> {
         let mut process = self.voters_mut().witnesses[witness].take()?;
         wait("the witness ends", || process.try_wait().expect("it is our child")).code()
