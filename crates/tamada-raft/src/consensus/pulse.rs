@@ -21,6 +21,11 @@
 //! 3. Therefore a leader that waits for its disk shows past the consensus that it is there ([`Means::show`]); but not for
 //!    ever: a disk that does not come back is a reason for another leader.
 //!
+//! 1. A follower's disk takes half a second. As long as the leader's entries are on their way to it, the library sends it
+//!    nothing else; and who waits for votes that are being written sends nothing at all.
+//! 2. Therefore the leader shows itself to whoever has not confirmed its last entries, a candidate to all while its disk
+//!    writes; and who waits for its own disk counts no silence: whatever it wanted would have to wait in the same line.
+//!
 //! And a follower is the more patient the more elections have come to nothing.
 //!
 //! How it is used: [`Pulse::beat`] runs beside the consensus; whoever takes the others' messages in calls
@@ -33,7 +38,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use openraft::{LogId, ServerState, Vote};
+use openraft::{LogId, LogIdOptionExt, ServerState, Vote};
 use tokio::time::sleep;
 
 use super::config::TURNED_AWAY;
@@ -94,6 +99,8 @@ struct Quiet {
 /// What there is to do for us.
 enum Part {
     Leader,
+    /// Has asked for votes, and does not know yet.
+    Candidate(Membership),
     Follower(Membership),
     /// The only voter.
     Alone,
@@ -137,11 +144,12 @@ impl Pulse {
 
     /// Whether we would elect whoever asks.
     pub(crate) fn would_elect(&self, canvass: &Canvass) -> bool {
-        let silence = match self.part() {
-            Part::Leader => self.silence_of_majority(),
-            Part::Follower(_) | Part::Alone | Part::Bystander => self.locked().lasting,
+        let has_lasted = match self.part() {
+            // A majority is heard when its disks answer, and that may take as long as they do.
+            Part::Leader => self.silence_of_majority() > DISK_MAY_TAKE,
+            Part::Candidate(_) | Part::Follower(_) | Part::Alone | Part::Bystander => self.silence() > TURNED_AWAY,
         };
-        silence > TURNED_AWAY && canvass.last >= self.raft.data_metrics().borrow().last_log
+        has_lasted && canvass.last >= self.raft.data_metrics().borrow().last_log
     }
 
     /// Beats for as long as the consensus runs.
@@ -163,9 +171,7 @@ impl Pulse {
                 *self.locked() = Quiet::after(0);
                 // An error says that the consensus has stopped.
                 let _ = self.raft.trigger().heartbeat().await;
-                if (STEP..DISK_MAY_TAKE).contains(&self.disk.busy_for()) {
-                    self.show(means);
-                }
+                self.show(means);
             }
             Part::Bystander => drop(self.waited(step)),
             Part::Alone => {
@@ -173,7 +179,9 @@ impl Pulse {
                     self.campaign().await;
                 }
             }
-            Part::Follower(membership) => {
+            Part::Candidate(_) if self.waits_for_disk() => self.show(means),
+            Part::Follower(_) if self.waits_for_disk() => {}
+            Part::Candidate(membership) | Part::Follower(membership) => {
                 if self.waited(step) && self.would_win(&membership, means).await && self.locked().is_too_long() {
                     self.campaign().await;
                 }
@@ -196,8 +204,13 @@ impl Pulse {
             ServerState::Leader => Part::Leader,
             _ if !voters.contains(&self.me) => Part::Bystander,
             _ if voters.len() == 1 => Part::Alone,
-            _ => Part::Follower(membership.clone()),
+            ServerState::Candidate => Part::Candidate(membership.clone()),
+            ServerState::Learner | ServerState::Follower | ServerState::Shutdown => Part::Follower(membership.clone()),
         }
+    }
+
+    fn waits_for_disk(&self) -> bool {
+        self.disk.busy_for() >= STEP
     }
 
     /// True: long enough.
@@ -207,12 +220,17 @@ impl Pulse {
         quiet.is_too_long()
     }
 
-    /// To all other voters.
+    /// To the other voters that the library may be silent to. Nobody should wait for a disk that does not come back.
     fn show(&self, means: &impl Means) {
-        let metrics = self.raft.server_metrics();
+        if self.disk.busy_for() >= DISK_MAY_TAKE {
+            return;
+        }
+        let metrics = self.raft.metrics();
         let metrics = metrics.borrow();
         let membership = metrics.membership_config.membership();
-        for voter in membership.voter_ids().filter(|voter| *voter != self.me) {
+        let confirmed = |voter: &u64| metrics.replication.as_ref().and_then(|of| *of.get(voter)?).index();
+        let is_waiting = |voter: &u64| self.waits_for_disk() || confirmed(voter) < metrics.last_log_index;
+        for voter in membership.voter_ids().filter(|voter| *voter != self.me && is_waiting(voter)) {
             if let Some(place) = membership.get_node(&voter) {
                 means.show(voter, place, metrics.vote);
             }

@@ -190,6 +190,7 @@ impl Cluster {
     pub async fn stop(&mut self, which: usize) {
         let node = self.nodes[which].take().unwrap();
         locked(&self.wires.0).nodes.remove(&node.id);
+        node.faults.slow_down(Duration::ZERO);
         node.beat.abort();
         let (_, ()) = tokio::join!(node.raft.shutdown(), node.disk.close());
     }

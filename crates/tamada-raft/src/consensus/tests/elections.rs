@@ -113,6 +113,21 @@ async fn a_leader_whose_disk_is_full_is_replaced_and_comes_back() {
     cluster.stop_all().await;
 }
 
+/// While entries are on their way to a follower, the library sends it no signs of life.
+#[tokio::test]
+async fn with_slow_disks_everywhere_the_leader_stays_the_leader() {
+    let mut cluster = Cluster::of(3).await;
+    let leader = cluster.leader().await;
+    let term = cluster.term(leader);
+    for which in 0..3 {
+        cluster.node(which).faults.slow_down(Duration::from_millis(700));
+    }
+    let until = Instant::now() + Duration::from_secs(6);
+    while Instant::now() < until && cluster.node(leader).try_to_put("a", "1").await {}
+    assert_eq!((cluster.leader().await, cluster.term(leader)), (leader, term));
+    cluster.stop_all().await;
+}
+
 #[tokio::test]
 async fn with_slow_disks_everywhere_there_is_a_leader_and_a_new_one_after_it() {
     let mut cluster = Cluster::of(3).await;
