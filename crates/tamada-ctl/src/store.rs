@@ -84,8 +84,16 @@ impl Accounts {
             .to_owned()
     }
 
+    /// What the first said that answered, and will not talk to us.
+    pub fn refusal(&self) -> Option<&str> {
+        self.by_address.values().find_map(|said| match said {
+            Err(Trouble::Refused(why)) => Some(why.as_str()),
+            Ok(_) | Err(Trouble::Unreachable(_)) => None,
+        })
+    }
+
     /// `10.0.0.3:2222: connection refused`, for each that did not answer.
-    fn silent(&self) -> Vec<String> {
+    pub fn silent(&self) -> Vec<String> {
         self.by_address.values().filter_map(|said| Some(said.as_ref().err()?.to_string())).collect()
     }
 

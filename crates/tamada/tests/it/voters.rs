@@ -108,6 +108,14 @@ fn the_majority_is_lost_for_good_and_the_last_node_goes_on() {
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("the majority is not lost"), "{told}");
 
+    // Who is refused has heard somebody.
+    let text = fs::read_to_string(town.witness_config(0)).expect("it was written");
+    let stranger = town.base.join("stranger.yml");
+    fs::write(&stranger, text.replace("password: word", "password: another")).expect("the directory is ours");
+    let (told, code) = town.ctl_with(&stranger, &["store", "recover"], "town\nYes I am aware\n");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("password differs. So it is not gone"), "{told}");
+
     for lost in [1, 2] {
         town.kill_witness(lost);
         town.lose_store_of(lost);
@@ -125,6 +133,7 @@ fn the_majority_is_lost_for_good_and_the_last_node_goes_on() {
     }
     let (told, code) = recover(&town, "town\nYes I am aware\n");
     assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains(&format!("No answer, this node included:\n  {}: ", town.voters().address(0))), "{told}");
     town.start_witness(0);
     town.wait_for_nodes(&[0], &[]);
 

@@ -23,8 +23,8 @@ pub async fn recover(tool: &mut Tool, _: &Given) -> Result<(), Failure> {
              voter's configuration (raft.self_addr and raft.data_dir)",
         )
     })?;
-    nobody_else_is_there(&raft, security).await?;
-    explain(tool, &voter);
+    let silent = nobody_else_is_there(&raft, security).await?;
+    explain(tool, &voter, &silent);
     make_sure(tool, &voter).await?;
     let RaftVoter { data_dir, self_addr, .. } = voter;
     let recovered = tokio::task::spawn_blocking(move || tamada_raft::recover(&data_dir, &self_addr)).await;
@@ -33,9 +33,15 @@ pub async fn recover(tool: &mut Tool, _: &Given) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A node without a store has nothing to lose: it waits to be let in again. Everybody else has a say.
-async fn nobody_else_is_there(raft: &RaftConfig, security: Security) -> Result<(), Failure> {
+/// A node without a store has nothing to lose: it waits to be let in again. Everybody else has a say, and so has one
+/// that does not want to talk to us. Answers with why each of the others counts as gone.
+async fn nobody_else_is_there(raft: &RaftConfig, security: Security) -> Result<Vec<String>, Failure> {
     let accounts = Accounts::gather(raft.voters(), security).await;
+    if let Some(why) = accounts.refusal() {
+        return Err(Failure::Command(format!(
+            "{why}. So it is not gone, and whether the majority is cannot be seen from here: mend that first"
+        )));
+    }
     if let Some(status) = accounts.of_majority() {
         let leader = status.leader.as_deref().unwrap_or_default();
         return Err(Failure::Command(format!(
@@ -48,7 +54,7 @@ async fn nobody_else_is_there(raft: &RaftConfig, security: Security) -> Result<(
         return Err(Failure::command("This node runs: stop its agent or voter first"));
     }
     match accounts.told().find(|status| status.cluster != 0) {
-        None => Ok(()),
+        None => Ok(accounts.silent()),
         Some(other) => Err(Failure::Command(format!(
             "{} answers, and has the store too: of all nodes that are left, one is recovered and the others join it \
              anew. Choose the one with the highest revision, and stop the others first",
@@ -57,7 +63,7 @@ async fn nobody_else_is_there(raft: &RaftConfig, security: Security) -> Result<(
     }
 }
 
-fn explain(tool: &mut Tool, voter: &RaftVoter) {
+fn explain(tool: &mut Tool, voter: &RaftVoter, silent: &[String]) {
     let (address, data_dir) = (&voter.self_addr, voter.data_dir.display());
     tool.console.say(format_args!(
         "\
@@ -68,7 +74,11 @@ Do this only if most of the voters are lost for good: if enough of them come
 back, they are another store, and two members may lead at once. What they had
 confirmed and this node had not received is lost: that may be the last changes
 of who leads, and of the dynamic configuration.
-"
+
+No answer, this node included:
+  {}
+",
+        silent.join("\n  ")
     ));
 }
 
