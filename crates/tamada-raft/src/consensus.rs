@@ -44,7 +44,7 @@ pub(crate) use config::{ELECTION, raft as raft_config};
 pub(crate) use log::LogStore;
 pub(crate) use machine::Machine;
 pub(crate) use propose::{NotProposed, Proposer};
-pub(crate) use pulse::{Canvass, Means, Pulse};
+pub(crate) use pulse::{Backing, Canvass, Means, OwnBacking, Pulse};
 pub(crate) use thrift::keep_small;
 
 openraft::declare_raft_types!(

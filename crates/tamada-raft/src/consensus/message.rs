@@ -9,7 +9,7 @@ use openraft::{Snapshot, Vote};
 use prost::{Message, Oneof};
 
 use super::entry::{self, PositionRecord, SnapshotRecord, VoteRecord};
-use super::{Canvass, TypeConfig, next_index};
+use super::{Backing, Canvass, TypeConfig, next_index};
 use crate::codec::{CodecError, needed};
 
 #[derive(Clone, PartialEq, Message)]
@@ -25,6 +25,9 @@ struct Append {
     committed: Option<PositionRecord>,
     #[prost(bytes = "bytes", repeated, tag = "5")]
     entries: Vec<Bytes>,
+    /// The leader is not answered by a majority.
+    #[prost(bool, tag = "6")]
+    backing_lost: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -114,19 +117,21 @@ struct TransferAnswer {
     vote: Option<VoteRecord>,
 }
 
-pub(crate) fn append_to_bytes(to: u64, request: &AppendEntriesRequest<TypeConfig>) -> Vec<u8> {
+pub(crate) fn append_to_bytes(to: u64, backing: Backing, request: &AppendEntriesRequest<TypeConfig>) -> Vec<u8> {
     Append {
         to,
         vote: Some((&request.vote).into()),
         before: request.prev_log_id.as_ref().map(Into::into),
         committed: request.leader_commit.as_ref().map(Into::into),
         entries: request.entries.iter().map(entry::to_bytes).collect(),
+        backing_lost: backing == Backing::Lost,
     }
     .encode_to_vec()
 }
 
-pub(crate) fn append_from_bytes(bytes: &[u8]) -> Result<(u64, AppendEntriesRequest<TypeConfig>), CodecError> {
+pub(crate) fn append_from_bytes(bytes: &[u8]) -> Result<(u64, Backing, AppendEntriesRequest<TypeConfig>), CodecError> {
     let append = Append::decode(bytes)?;
+    let backing = if append.backing_lost { Backing::Lost } else { Backing::Majority };
     let entries: Result<Vec<_>, _> = append.entries.iter().map(|entry| entry::from_bytes(entry)).collect();
     let request = AppendEntriesRequest {
         vote: needed(append.vote, "who leads")?.into(),
@@ -135,7 +140,7 @@ pub(crate) fn append_from_bytes(bytes: &[u8]) -> Result<(u64, AppendEntriesReque
         leader_commit: append.committed.map(Into::into),
     };
     consecutive(&request)?;
-    Ok((append.to, request))
+    Ok((append.to, backing, request))
 }
 
 /// The library relies on it.

@@ -26,6 +26,12 @@
 //! 2. Therefore the leader shows itself to whoever has not confirmed its last entries, a candidate to all while its disk
 //!    writes; and who waits for its own disk counts no silence: whatever it wanted would have to wait in the same line.
 //!
+//! 1. Of five nodes, the leader hears only one, which hears all; the others hear only that one. Nothing can be decided.
+//! 2. Without the one in the middle nobody is elected. It hears a leader, and so it neither stands nor helps.
+//! 3. Therefore a leader that has not been answered by a majority for long does not show itself any more; and what it
+//!    sends all the same, because somebody wants to write or to read, says so ([`Backing`]). It is obeyed, but it does not
+//!    count as a leader who is there.
+//!
 //! And a follower is the more patient the more elections have come to nothing.
 //!
 //! How it is used: [`Pulse::beat`] runs beside the consensus; whoever takes the others' messages in calls
@@ -33,6 +39,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -70,12 +77,26 @@ pub(crate) struct Canvass {
     pub last: Option<LogId<u64>>,
 }
 
+/// Whether a leader is answered by a majority, as it says itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Backing {
+    Majority,
+    Lost,
+}
+
+/// The backing of this node while it leads, for those who send its messages. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct OwnBacking {
+    lost: Arc<AtomicBool>,
+}
+
 /// Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Pulse {
     raft: Raft,
     me: u64,
     disk: Disk,
+    backing: OwnBacking,
     quiet: Arc<Mutex<Quiet>>,
 }
 
@@ -87,7 +108,7 @@ pub(crate) trait Means {
     fn show(&self, voter: u64, place: &Place, vote: Vote<u64>);
 }
 
-/// The silence since a leader was heard.
+/// The silence since a leader was heard; for a leader that nobody has answered yet, since it leads.
 struct Quiet {
     lasting: Duration,
     /// Elections that were begun meanwhile, by us or by others.
@@ -119,14 +140,25 @@ impl Quiet {
     }
 }
 
-impl Pulse {
-    pub(crate) fn new(raft: Raft, me: u64, disk: Disk) -> Self {
-        Self { raft, me, disk, quiet: Arc::new(Mutex::new(Quiet::after(0))) }
+impl OwnBacking {
+    pub(crate) fn get(&self) -> Backing {
+        if self.lost.load(Ordering::Relaxed) { Backing::Lost } else { Backing::Majority }
     }
 
-    /// A message of the leader that was elected by this vote has arrived. One that has a successor does not count.
-    pub(crate) fn heard(&self, vote: &Vote<u64>) {
-        if *vote >= self.raft.server_metrics().borrow().vote {
+    fn set(&self, backing: Backing) {
+        self.lost.store(backing == Backing::Lost, Ordering::Relaxed);
+    }
+}
+
+impl Pulse {
+    pub(crate) fn new(raft: Raft, me: u64, disk: Disk, backing: OwnBacking) -> Self {
+        Self { raft, me, disk, backing, quiet: Arc::new(Mutex::new(Quiet::after(0))) }
+    }
+
+    /// A message of the leader that was elected by this vote has arrived. One that has a successor does not count, nor one
+    /// that cannot decide anything.
+    pub(crate) fn heard(&self, vote: &Vote<u64>, backing: Backing) {
+        if backing == Backing::Majority && *vote >= self.raft.server_metrics().borrow().vote {
             *self.locked() = Quiet::after(0);
         }
     }
@@ -166,12 +198,14 @@ impl Pulse {
 
     async fn step(&self, step: Duration, means: &impl Means) {
         match self.part() {
-            Part::Leader if self.silence_of_majority() > ALONE => {}
             Part::Leader => {
-                *self.locked() = Quiet::after(0);
-                // An error says that the consensus has stopped.
-                let _ = self.raft.trigger().heartbeat().await;
-                self.show(means);
+                let backing = self.count_answers(step);
+                self.backing.set(backing);
+                if backing == Backing::Majority {
+                    // An error says that the consensus has stopped.
+                    let _ = self.raft.trigger().heartbeat().await;
+                    self.show(means);
+                }
             }
             Part::Bystander => drop(self.waited(step)),
             Part::Alone => {
@@ -189,10 +223,20 @@ impl Pulse {
         }
     }
 
-    /// Since a majority last confirmed that we lead.
+    /// Of a leader.
+    fn count_answers(&self, step: Duration) -> Backing {
+        let is_answered = self.raft.data_metrics().borrow().millis_since_quorum_ack.is_some();
+        let mut quiet = self.locked();
+        let lasting = if is_answered { Duration::ZERO } else { quiet.lasting + step };
+        *quiet = Quiet { lasting, ..Quiet::after(0) };
+        drop(quiet);
+        if self.silence_of_majority() > ALONE { Backing::Lost } else { Backing::Majority }
+    }
+
+    /// Since a majority last confirmed that we lead, or since we lead.
     fn silence_of_majority(&self) -> Duration {
         let silence = self.raft.data_metrics().borrow().millis_since_quorum_ack;
-        silence.map_or(Duration::ZERO, Duration::from_millis)
+        silence.map_or_else(|| self.locked().lasting, Duration::from_millis)
     }
 
     fn part(&self) -> Part {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::Node;
 use crate::ask::{Errand, WatchNews, answer_to_bytes};
 use crate::codec;
-use crate::consensus::message;
+use crate::consensus::{Backing, message};
 use crate::link::{Handler, Identity};
 use crate::peers::Kind;
 
@@ -77,10 +77,10 @@ impl Node {
     async fn answer(&self, peer: &Identity, kind: Kind, body: Bytes) -> Result<Vec<u8>, String> {
         match kind {
             Kind::Append => {
-                let (to, request) = message::append_from_bytes(&body).map_err(text)?;
+                let (to, backing, request) = message::append_from_bytes(&body).map_err(text)?;
                 self.check_meant(to)?;
                 self.heard.from(peer.node);
-                self.pulse.heard(&request.vote);
+                self.pulse.heard(&request.vote, backing);
                 let answer = self.raft.append_entries(request).await.map_err(text)?;
                 Ok(message::append_answer_to_bytes(&answer))
             }
@@ -96,7 +96,7 @@ impl Node {
                 let (to, vote, snapshot) = message::snapshot_from_bytes(&body).map_err(text)?;
                 self.check_meant(to)?;
                 self.heard.from(peer.node);
-                self.pulse.heard(&vote);
+                self.pulse.heard(&vote, Backing::Majority);
                 let answer = self.raft.install_full_snapshot(vote, snapshot).await.map_err(text)?;
                 Ok(message::snapshot_answer_to_bytes(&answer))
             }
@@ -110,7 +110,7 @@ impl Node {
                 let (to, vote) = message::sign_of_life_from_bytes(&body).map_err(text)?;
                 self.check_meant(to)?;
                 self.heard.from(peer.node);
-                self.pulse.heard(&vote);
+                self.pulse.heard(&vote, Backing::Majority);
                 Ok(Vec::new())
             }
             Kind::Errand => {

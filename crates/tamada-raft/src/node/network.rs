@@ -12,7 +12,7 @@ use openraft::{Snapshot, Vote};
 use super::Node;
 use super::standing::Heard;
 use crate::codec::CodecError;
-use crate::consensus::{Canvass, Means, Place, TypeConfig, message};
+use crate::consensus::{Canvass, Means, OwnBacking, Place, TypeConfig, message};
 use crate::link::CallError;
 use crate::peers::{Kind, Peers};
 
@@ -31,12 +31,14 @@ const CANVASS: Duration = Duration::from_millis(300);
 pub(super) struct Network {
     pub peers: Arc<Peers>,
     pub heard: Arc<Heard>,
+    pub backing: OwnBacking,
 }
 
 /// The way to one node.
 pub(super) struct Wire {
     peers: Arc<Peers>,
     heard: Arc<Heard>,
+    backing: OwnBacking,
     to: u64,
     address: String,
 }
@@ -45,7 +47,8 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Wire;
 
     async fn new_client(&mut self, to: u64, place: &Place) -> Wire {
-        Wire { peers: self.peers.clone(), heard: self.heard.clone(), to, address: place.address.clone() }
+        let (peers, heard, backing) = (self.peers.clone(), self.heard.clone(), self.backing.clone());
+        Wire { peers, heard, backing, to, address: place.address.clone() }
     }
 }
 
@@ -76,7 +79,7 @@ impl RaftNetwork<TypeConfig> for Wire {
         request: AppendEntriesRequest<TypeConfig>,
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, Failed<RaftError<u64>>> {
-        let body = message::append_to_bytes(self.to, &request);
+        let body = message::append_to_bytes(self.to, self.backing.get(), &request);
         let answer = self.call(Kind::Append, body, APPEND).await.map_err(failed)?;
         message::append_answer_from_bytes(&answer).map_err(garbled)
     }

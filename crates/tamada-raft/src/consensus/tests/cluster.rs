@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::super::{
-    Canvass, Machine, Means, Place, Proposer, Pulse, Raft, TypeConfig, keep_small, message, open, raft_config,
+    Backing, Canvass, Machine, Means, OwnBacking, Place, Proposer, Pulse, Raft, TypeConfig, keep_small, message, open,
+    raft_config,
 };
 use crate::disk::testing::{Faults, Scratch};
 use crate::disk::{Disk, locked};
@@ -31,13 +32,15 @@ struct Wires(Arc<Mutex<Wiring>>);
 struct Wiring {
     nodes: BTreeMap<u64, (Raft, Pulse)>,
     cut_off: BTreeSet<u64>,
+    /// Between two, written down in both directions.
+    cut: BTreeSet<(u64, u64)>,
 }
 
 impl Wires {
     fn between(&self, from: u64, to: u64) -> Option<(Raft, Pulse)> {
         let wiring = locked(&self.0);
         let is_cut = wiring.cut_off.contains(&from) != wiring.cut_off.contains(&to);
-        if is_cut { None } else { wiring.nodes.get(&to).cloned() }
+        if is_cut || wiring.cut.contains(&(from, to)) { None } else { wiring.nodes.get(&to).cloned() }
     }
 }
 
@@ -45,6 +48,7 @@ impl Wires {
 struct Net {
     wires: Wires,
     from: u64,
+    backing: OwnBacking,
 }
 
 struct Wire {
@@ -81,8 +85,9 @@ impl RaftNetwork<TypeConfig> for Wire {
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, RPCError<u64, Place, RaftError<u64>>> {
         let (raft, pulse) = self.node()?;
-        let (_, request) = message::append_from_bytes(&message::append_to_bytes(self.to, &request)).unwrap();
-        pulse.heard(&request.vote);
+        let bytes = message::append_to_bytes(self.to, self.net.backing.get(), &request);
+        let (_, backing, request) = message::append_from_bytes(&bytes).unwrap();
+        pulse.heard(&request.vote, backing);
         let answer = raft.append_entries(request).await.map_err(|error| self.remote(error))?;
         self.node()?;
         Ok(message::append_answer_from_bytes(&message::append_answer_to_bytes(&answer)).unwrap())
@@ -111,7 +116,7 @@ impl RaftNetwork<TypeConfig> for Wire {
         let (raft, pulse) = self.node()?;
         let bytes = message::snapshot_to_bytes(self.to, &vote, &snapshot);
         let (_, vote, snapshot) = message::snapshot_from_bytes(&bytes).unwrap();
-        pulse.heard(&vote);
+        pulse.heard(&vote, Backing::Majority);
         let answer = raft.install_full_snapshot(vote, snapshot).await.map_err(|_| cut())?;
         Ok(message::snapshot_answer_from_bytes(&message::snapshot_answer_to_bytes(&answer)).unwrap())
     }
@@ -147,7 +152,7 @@ impl Means for Neighbours {
 
     fn show(&self, to: u64, _: &Place, vote: Vote<u64>) {
         if let Some((_, pulse)) = self.wires.between(self.own, to) {
-            pulse.heard(&vote);
+            pulse.heard(&vote, Backing::Majority);
         }
     }
 }
@@ -173,11 +178,12 @@ impl Cluster {
         let disk = Disk::open_on(self.folders[which].path(), Some(faults.clone())).unwrap();
         let (log, machine) = open(&disk).unwrap();
         let id = disk.identity().node;
-        let net = Net { wires: self.wires.clone(), from: id };
+        let backing = OwnBacking::default();
+        let net = Net { wires: self.wires.clone(), from: id, backing: backing.clone() };
         let raft = Raft::new(id, raft_config(), net, log.clone(), machine.clone()).await.unwrap();
         tokio::spawn(keep_small(raft.clone(), log, machine.clone()));
         let proposer = Proposer::start(raft.clone());
-        let pulse = Pulse::new(raft.clone(), id, disk.clone());
+        let pulse = Pulse::new(raft.clone(), id, disk.clone(), backing);
         locked(&self.wires.0).nodes.insert(id, (raft.clone(), pulse.clone()));
         let beat = tokio::spawn(pulse.beat(Neighbours { wires: self.wires.clone(), own: id }));
         Node { id, raft, disk, machine, faults, proposer, beat }
@@ -219,8 +225,15 @@ impl Cluster {
         locked(&self.wires.0).cut_off.insert(self.node(which).id);
     }
 
+    pub fn cut_between(&self, a: usize, b: usize) {
+        let (a, b) = (self.node(a).id, self.node(b).id);
+        locked(&self.wires.0).cut.extend([(a, b), (b, a)]);
+    }
+
     pub fn mend(&self) {
-        locked(&self.wires.0).cut_off.clear();
+        let mut wiring = locked(&self.wires.0);
+        wiring.cut_off.clear();
+        wiring.cut.clear();
     }
 
     /// Who leads, once a node that runs and is not cut off says so, and the leader says the same.

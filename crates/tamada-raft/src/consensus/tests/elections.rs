@@ -54,6 +54,28 @@ async fn a_leader_that_was_cut_off_finds_its_successor() {
     cluster.stop_all().await;
 }
 
+/// All others hear only that one, which hears a leader that can decide nothing.
+#[tokio::test]
+async fn who_alone_hears_all_becomes_the_leader() {
+    let mut cluster = Cluster::of(5).await;
+    let old = cluster.leader().await;
+    let middle = (old + 1) % 5;
+    let others: Vec<usize> = (0..5).filter(|which| *which != middle).collect();
+    for (at, a) in others.iter().enumerate() {
+        others[at + 1..].iter().for_each(|b| cluster.cut_between(*a, *b));
+    }
+    let leads = async {
+        while !cluster.node(middle).try_to_put("a", "1").await {
+            sleep(Duration::from_millis(100)).await
+        }
+    };
+    timeout(LONG, leads).await.expect("it is elected");
+    cluster.mend();
+    cluster.node(old).machine.reached(cluster.node(middle).machine.revision()).await;
+    assert_eq!(cluster.node(old).has("a").unwrap(), "1");
+    cluster.stop_all().await;
+}
+
 /// The follower's disk is slow, and the leader's messages wait in line behind it.
 #[tokio::test]
 async fn a_follower_with_a_slow_disk_topples_nobody() {

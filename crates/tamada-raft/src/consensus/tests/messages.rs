@@ -6,7 +6,9 @@ use openraft::{CommittedLeaderId, EntryPayload, LogId, Snapshot, Vote};
 use proptest::prelude::*;
 
 use super::super::message::*;
-use super::super::{Batch, Canvass, Entry, Membership, Place, SnapshotMeta, StoredMembership, TypeConfig, entry};
+use super::super::{
+    Backing, Batch, Canvass, Entry, Membership, Place, SnapshotMeta, StoredMembership, TypeConfig, entry,
+};
 use super::cluster::put;
 use crate::Command;
 
@@ -93,9 +95,10 @@ fn read_everything(bytes: &[u8]) {
 proptest! {
     #[test]
     fn entries_and_their_answers_arrive(request in append(), answer in appended()) {
-        let (to, arrived) = append_from_bytes(&append_to_bytes(7, &request)).unwrap();
-        prop_assert_eq!(to, 7);
-        prop_assert_eq!(format!("{arrived:?}"), format!("{request:?}"));
+        for backing in [Backing::Majority, Backing::Lost] {
+            let arrived = append_from_bytes(&append_to_bytes(7, backing, &request)).unwrap();
+            prop_assert_eq!(format!("{arrived:?}"), format!("{:?}", (7, backing, &request)));
+        }
         prop_assert_eq!(append_answer_from_bytes(&append_answer_to_bytes(&answer)).unwrap(), answer);
     }
 
@@ -126,7 +129,7 @@ proptest! {
 
     #[test]
     fn damaged_messages_do_no_harm(request in append(), snapshot in snapshot(), place: prop::sample::Index, bit in 0..8u8) {
-        for mut bytes in [append_to_bytes(7, &request), snapshot_to_bytes(7, &request.vote, &snapshot)] {
+        for mut bytes in [append_to_bytes(7, Backing::Majority, &request), snapshot_to_bytes(7, &request.vote, &snapshot)] {
             *place.get_mut(&mut bytes) ^= 1 << bit;
             read_everything(&bytes);
             bytes.truncate(place.index(bytes.len()));
@@ -145,9 +148,10 @@ fn entries_with_a_gap_are_refused() {
         entries,
         leader_commit: None,
     };
-    append_from_bytes(&append_to_bytes(7, &request(vec![entry(5), entry(6)]))).unwrap();
-    append_from_bytes(&append_to_bytes(7, &request(vec![entry(5), entry(7)]))).unwrap_err();
-    append_from_bytes(&append_to_bytes(7, &request(vec![entry(6)]))).unwrap_err();
+    let arrives = |entries| append_from_bytes(&append_to_bytes(7, Backing::Majority, &request(entries)));
+    arrives(vec![entry(5), entry(6)]).unwrap();
+    arrives(vec![entry(5), entry(7)]).unwrap_err();
+    arrives(vec![entry(6)]).unwrap_err();
 }
 
 /// Something in it would have been passed over.

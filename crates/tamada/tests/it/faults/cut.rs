@@ -95,6 +95,21 @@ fn the_leader_goes_deaf() {
     });
 }
 
+/// The leader hears only one other, and can decide nothing. That one hears all, and must not wait for such a leader.
+#[test]
+fn only_one_of_five_hears_all_and_somebody_else_leads() {
+    scene("only_one_of_five_hears_all_and_somebody_else_leads", 5, 21, |voters, work| {
+        let leader = voters.wait_for_whole();
+        let middle = (leader + 1) % 5;
+        for at in voters.all().filter(|at| *at != middle) {
+            let others: Vec<usize> = voters.all().filter(|other| ![at, middle].contains(other)).collect();
+            voters.part(&[at], &others);
+        }
+        work.goes_on_for(SOME);
+        assert_eq!(voters.leader_of(middle), Some(middle));
+    });
+}
+
 #[test]
 fn five_are_parted_into_two_and_three() {
     scene("five_are_parted_into_two_and_three", 5, 16, |voters, work| {
