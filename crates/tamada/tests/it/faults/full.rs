@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tamada_raft::{Client, Op, Previous, Put, Submitted, Txn, What};
+use tamada_raft::{Client, Compare, Is, Keys, Op, Operand, Previous, Put, Submitted, Txn, What};
 
 use super::scene::with_machines;
 use super::voters::Voters;
@@ -96,17 +96,20 @@ fn make_room(voters: &Voters, at: usize) {
     voters.machine(at).run(move || std::fs::remove_file(ballast).expect("it is there"));
 }
 
-/// Large writes, until they are aborted: a voter has room within its file, and must come to need more.
+/// Fills the log, until it is aborted: a voter has room within its file, and must come to need more.
 fn press(voters: &Voters) -> tokio::task::JoinHandle<()> {
-    voters.outside.start(write_much(voters.client(0)))
+    voters.outside.start(propose_much(voters.client(0)))
 }
 
-async fn write_much(store: Client) {
-    for key in 0.. {
-        let value = What::Set(Bytes::from(vec![0; 100_000]));
-        let key = Bytes::from(format!("ballast/{}", key % 20));
-        let put = Op::Put(Put { key, value, lease: What::Set(0), previous: Previous::Unasked });
-        match store.submit(Txn { then: vec![put], ..Txn::default() }, Duration::from_secs(1)).await {
+/// Nothing comes of it: the keys, and what is kept of their history, stay as they are.
+async fn propose_much(store: Client) {
+    let key = Bytes::from_static(b"no such key");
+    let exists = Compare { keys: Keys::One(key.clone()), is: Is::Greater, to: Operand::Version(0) };
+    let value = What::Set(Bytes::from(vec![0; 100_000]));
+    let put = Op::Put(Put { key, value, lease: What::Set(0), previous: Previous::Unasked });
+    let txn = Txn { when: vec![exists], then: vec![put], otherwise: Vec::new() };
+    loop {
+        match store.submit(txn.clone(), Duration::from_secs(1)).await {
             Submitted::Done(_) => {}
             Submitted::Unclear(_) | Submitted::Failed(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }

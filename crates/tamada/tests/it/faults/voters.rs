@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tamada_raft::link::{Password, Security};
-use tamada_raft::{Client, Keys, Range, ReadReply, Reading, Revision, StoreStatus};
+use tamada_raft::{Client, Keys, MemberStatus, Range, ReadReply, Reading, Revision, StoreStatus};
 use tamada_testing::free_port;
 
 use super::machine::Machine;
@@ -253,15 +253,13 @@ impl Voters {
         })
     }
 
-    /// Waits until all run, follow one leader and have all that it has, and answers who leads.
+    /// Waits until all run, follow one leader, vote and have all that it has, and answers who leads.
     pub fn wait_for_whole(&self) -> usize {
         let all: Vec<usize> = self.all().collect();
         let leader = self.wait_for_leader(&all);
-        wait("all have what the leader has", || {
-            let status = self.status(leader)?;
-            let is_near = |at: usize| self.status(at).is_some_and(|own| own.revision >= status.revision);
-            (status.members.iter().filter(|member| member.voter).count() == all.len() && self.all().all(is_near))
-                .then_some(())
+        wait("all are voters and have what the leader has", || {
+            let leaders = self.status(leader)?;
+            all.iter().all(|at| self.status(*at).is_some_and(|own| is_part(&own, &leaders))).then_some(())
         });
         leader
     }
@@ -288,6 +286,12 @@ impl Voters {
         assert!(self.processes[at].is_none(), "a running voter holds its files open");
         fs::remove_dir_all(self.data_dir(at)).expect("the directory is ours");
     }
+}
+
+/// Whether a voter is a member as the leader knows it, and up to date.
+fn is_part(own: &StoreStatus, leaders: &StoreStatus) -> bool {
+    let is_own = |member: &&MemberStatus| member.node == own.node && member.address == own.address;
+    leaders.members.iter().find(is_own).is_some_and(|member| member.voter) && own.revision >= leaders.revision
 }
 
 pub fn security() -> Security {

@@ -1,7 +1,7 @@
 //! Clients of all kinds at once, and the judgement over what they saw.
 //!
 //! Each voter has a client that asks nobody else, so that one which is cut off is asked too; others ask whoever answers.
-//! One watches. One holds leases, and one looks whether they are there.
+//! Each voter has one who watches. One holds leases, and one looks whether they are there.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::client::{KEYS, Worker};
 use super::history::{Act, End, Op, Record};
 use super::lease::Leases;
 use super::voters::Voters;
-use super::watcher::Watcher;
+use super::watcher::{Watcher, seen_by_all};
 use super::{linear, revisions};
 use crate::town::wait;
 
@@ -24,12 +24,13 @@ pub struct Workload {
     /// What the dice of all clients begin with.
     seed: u64,
     record: Arc<Record>,
-    watcher: Watcher,
+    watchers: Vec<Watcher>,
     leases: Leases,
     workers: usize,
     /// Those that end by themselves when the record is closed.
     tasks: Vec<JoinHandle<()>>,
-    watching: JoinHandle<()>,
+    /// Those that have to be stopped.
+    watching: Vec<JoinHandle<()>>,
 }
 
 /// How much a history proves.
@@ -44,13 +45,16 @@ pub struct Tally {
 
 impl Workload {
     pub fn start(voters: &Voters, seed: u64) -> Self {
-        let (record, watcher) = (Arc::new(Record::new()), Watcher::default());
+        let record = Arc::new(Record::new());
         let leases = Leases::new(record.clone());
-        let watching = voters.outside.start(watcher.clone().watch(voters.client(1)));
+        let watchers: Vec<Watcher> = voters.all().map(|_| Watcher::default()).collect();
+        let watch =
+            |(at, watcher): (usize, &Watcher)| voters.outside.start(watcher.clone().watch(voters.client_of(at)));
+        let watching = watchers.iter().enumerate().map(watch).collect();
         let holding = voters.outside.start(leases.clone().hold(voters.client(2)));
         let looking = voters.outside.start(leases.clone().look(voters.client(0)));
         let tasks = vec![holding, looking];
-        let mut workload = Self { seed, record, watcher, leases, workers: 0, tasks, watching };
+        let mut workload = Self { seed, record, watchers, leases, workers: 0, tasks, watching };
         for at in voters.all() {
             workload.employ(voters, voters.client_of(at));
         }
@@ -92,8 +96,9 @@ impl Workload {
             voters.outside.ask(task).expect("no client found anything that cannot be");
         }
         let newest = self.last_words(voters);
-        wait("the watcher sees the last change", || (self.watcher.reached() >= newest).then_some(()));
-        self.watching.abort();
+        let is_there = |watcher: &Watcher| watcher.reached() >= newest;
+        wait("all watchers see the last change", || self.watchers.iter().all(is_there).then_some(()));
+        self.watching.iter().for_each(JoinHandle::abort);
         voters.wait_for_agreement(newest);
         self.verdict().unwrap_or_else(|why| panic!("seed {}: {why}", self.seed))
     }
@@ -112,7 +117,7 @@ impl Workload {
     }
 
     fn verdict(&self) -> Result<Tally, String> {
-        let (ops, seen) = (self.record.ops(), self.watcher.seen());
+        let (ops, seen) = (self.record.ops(), seen_by_all(&self.watchers)?);
         revisions::check(&ops, &seen)?;
         for key in 0..KEYS {
             let of_key: Vec<Op> = ops.iter().filter(|op| op.key == key).copied().collect();
