@@ -48,7 +48,10 @@ async fn start(mut configuration: Configuration, log: log::Handle) -> Result<Lea
     let postgres = Postgres::open(checked.postgres.clone()).await.map_err(Refusal::because)?;
     // Before the store is waited for: whoever waits in vain stops the primary it finds (`orphan.rs`).
     let _ours = claim::claim(&checked.postgres.data_dir).map_err(Refusal::because)?;
-    let Opened { store, part } = store::open(&checked.store, checked.store_scope.clone()).await.map_err(Refusal)?;
+    let Opened { store, part } = match store::open(&checked.store, checked.store_scope.clone()).await {
+        Ok(opened) => opened,
+        Err(why) => return Err(leave(why, checked, &postgres).await),
+    };
     let client = Client::new(&checked.ctl);
     let cluster = first_reading(&*store, checked, &postgres).await?;
     refuse_namesake(&cluster, &configuration, &client).await?;
@@ -140,8 +143,7 @@ async fn first_reading(store: &dyn Store, checked: &Checked, postgres: &Postgres
                 return Err(Refusal(why));
             }
             Err(StoreError::Refused(why)) if clock::now().mono.until(give_up).is_zero() => {
-                orphan::stop(postgres, settings.retry_timeout).await;
-                return Err(Refusal(why));
+                return Err(leave(why, checked, postgres).await);
             }
             Err(StoreError::Refused(why)) => {
                 if told.as_ref() != Some(&why) {
@@ -163,6 +165,17 @@ async fn first_reading(store: &dyn Store, checked: &Checked, postgres: &Postgres
         }
         tokio::time::sleep(if left.is_zero() { STORE_RETRY } else { left.min(STORE_RETRY) }).await;
     }
+}
+
+/// For an agent that will never be able to use the store: nobody comes after it who would stop a primary.
+async fn leave(why: String, checked: &Checked, postgres: &Postgres) -> Refusal {
+    let settings = &checked.settings;
+    while !settings.pause && orphan::runs(postgres).await {
+        tracing::error!("{why}");
+        orphan::stop(postgres, settings.retry_timeout).await;
+        tokio::time::sleep(STORE_RETRY).await;
+    }
+    Refusal(why)
 }
 
 /// 2.2: any HTTP answer from the address under our name means that another agent uses it.

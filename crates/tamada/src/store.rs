@@ -13,7 +13,8 @@
 //! 2. The service manager starts the agent, which cannot start its voter, and ends; again and again.
 //! 3. The lease ends, and another member is promoted. Nobody stops the old primary, and clients still write there.
 //!
-//! Only without partners the start is refused: then the store is here or nowhere, and nobody else can be promoted.
+//! Only without partners the agent ends, and stops its primary first: who joined later (`store add`) may be missing in
+//! our file, and have the majority that promotes another member.
 
 use std::sync::Arc;
 

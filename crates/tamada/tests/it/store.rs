@@ -154,8 +154,12 @@ impl Town {
         fs::remove_dir_all(self.base.join(format!("store-{at}"))).expect("it had one");
     }
 
+    pub fn store_file_of(&self, at: usize) -> PathBuf {
+        self.base.join(format!("store-{at}/store.redb"))
+    }
+
     pub fn damage_store_of(&self, at: usize) {
-        fs::write(self.base.join(format!("store-{at}/store.redb")), "no store any more").expect("it had one");
+        fs::write(self.store_file_of(at), "no store any more").expect("it had one");
     }
 
     pub fn witness_ends(&mut self, witness: usize) -> Option<i32> {
