@@ -51,7 +51,7 @@ impl Papers {
         address: &str,
         tcp: TcpStream,
     ) -> Result<client::TlsStream<TcpStream>, CallError> {
-        let read = self.read().await.map_err(CallError::NotSent)?;
+        let read = self.read().await.map_err(CallError::Refused)?;
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|e| CallError::NotSent(format!("{address}: no name for a certificate: {e}")))?;
         read.dialing.connect(name, tcp).await.map_err(|error| not_trusted(address, &error))

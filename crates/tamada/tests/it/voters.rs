@@ -116,7 +116,14 @@ fn the_majority_is_lost_for_good_and_the_last_node_goes_on() {
     fs::write(&stranger, text.replace("password: word", "password: another")).expect("the directory is ours");
     let (told, code) = town.ctl_with(&stranger, &["store", "recover"], "town\nYes I am aware\n");
     assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("password differs. So it is not gone"), "{told}");
+    assert!(told.contains("password differs. That does not show that the majority is gone"), "{told}");
+
+    // And so has, perhaps, who cannot show the papers that it was told to show.
+    fs::write(&stranger, text.replace("password: word", "password: word, cacert: nowhere.pem, cert: nowhere.pem"))
+        .expect("it is ours");
+    let (told, code) = town.ctl_with(&stranger, &["store", "recover"], "town\nYes I am aware\n");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("nowhere.pem") && !told.contains("Please confirm"), "{told}");
 
     for lost in [1, 2] {
         town.kill_witness(lost);
@@ -126,6 +133,10 @@ fn the_majority_is_lost_for_good_and_the_last_node_goes_on() {
     let (told, code) = recover(&town, "town\nYes I am aware\n");
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("This node runs: stop its agent or voter first"), "{told}");
+
+    let (told, code) = town.ctl_with(&town.witness_config(1), &["store", "recover"], "town\nYes I am aware\n");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("hears no majority") && !told.contains("is not lost"), "{told}");
 
     assert_eq!(town.stop_witness(0), Some(0));
     for (typed, refusal) in [("city\n", "That is not the cluster name"), ("town\nyes\n", "You did not exactly type")] {

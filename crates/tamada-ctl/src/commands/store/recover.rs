@@ -38,9 +38,7 @@ pub async fn recover(tool: &mut Tool, _: &Given) -> Result<(), Failure> {
 async fn nobody_else_is_there(raft: &RaftConfig, security: Security) -> Result<Vec<String>, Failure> {
     let accounts = Accounts::gather(raft.voters(), security).await;
     if let Some(why) = accounts.refusal() {
-        return Err(Failure::Command(format!(
-            "{why}. So it is not gone, and whether the majority is cannot be seen from here: mend that first"
-        )));
+        return Err(Failure::Command(format!("{why}. That does not show that the majority is gone: mend it first")));
     }
     if let Some(status) = accounts.of_majority() {
         let leader = status.leader.as_deref().unwrap_or_default();
@@ -56,9 +54,13 @@ async fn nobody_else_is_there(raft: &RaftConfig, security: Security) -> Result<V
     match accounts.told().find(|status| status.cluster != 0) {
         None => Ok(accounts.silent()),
         Some(other) => Err(Failure::Command(format!(
-            "{} answers, and has the store too: of all nodes that are left, one is recovered and the others join it \
-             anew. Choose the one with the highest revision, and stop the others first",
-            other.address
+            "{} answers, and has the store too, at revision {}. It says that it follows {} and hears {} majority. Of \
+             all nodes that are left, one is recovered and the others join it anew: choose the one with the highest \
+             revision, and stop the others first",
+            other.address,
+            other.revision,
+            other.leader.as_deref().unwrap_or("nobody"),
+            if other.quorum { "a" } else { "no" },
         ))),
     }
 }
