@@ -10,6 +10,7 @@
 //!
 //! One pass at a time. What happens meanwhile only sets `again`; what must not wait (fencing) does not need a pass.
 
+mod arm;
 mod event;
 mod fence;
 mod jobs;
@@ -34,6 +35,7 @@ use crate::view::{Asked, Observation, Seen, View};
 use jobs::Running;
 use said::Said;
 
+pub use arm::Arm;
 pub use event::{Effect, Event, JobId, RequestId, Setup};
 
 #[derive(Debug, Default)]
@@ -103,6 +105,8 @@ pub struct Agent {
     sentence: String,
     said: Said,
     fenced: Option<Mono>,
+    /// What the guard was told last.
+    armed: Option<Arm>,
     store_dark_since: Option<Mono>,
 }
 
@@ -129,6 +133,7 @@ impl Agent {
             sentence: String::new(),
             said: Said::default(),
             fenced: None,
+            armed: None,
             store_dark_since: None,
         }
     }
@@ -178,6 +183,7 @@ impl Agent {
             }
         }
         self.go_on(now, &mut effects);
+        self.arm(&mut effects);
         effects
     }
 

@@ -34,7 +34,7 @@ pub mod view;
 #[cfg(test)]
 mod cases;
 
-pub use agent::{Agent, Effect, Event, JobId, RequestId, Setup};
+pub use agent::{Agent, Arm, Effect, Event, JobId, RequestId, Setup};
 pub use decision::{Chore, Decision, Fact, Leave, Note, NoteLevel, Reason, Step, Unfit, Verdict};
 pub use lease::HeldLease;
 pub use memory::{Mark, Memory};

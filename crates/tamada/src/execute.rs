@@ -57,6 +57,8 @@ impl Hands {
             Effect::Start(id, job) => self.start(id, job),
             Effect::Cancel(id) => self.cancel(id),
             Effect::Fence => self.postgres.stop_now(),
+            // The guard is not there yet.
+            Effect::Guard(_) => {}
             Effect::Reply(id, reply) => {
                 if let Some(answer) = self.replies.remove(&id) {
                     // Whoever asked may have gone meanwhile.

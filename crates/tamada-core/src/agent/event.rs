@@ -13,6 +13,8 @@ use crate::decision::{Fact, Leave, Note};
 use crate::plan::{Command, DcsWrite, WriteOutcome};
 use crate::view::Asked;
 
+use super::Arm;
+
 pub type JobId = u64;
 pub type RequestId = u64;
 
@@ -83,6 +85,8 @@ pub enum Effect {
     Cancel(JobId),
     /// SIGQUIT to the postmaster at once, whatever else goes on.
     Fence,
+    /// Tell the guard, at once and before what follows.
+    Guard(Arm),
     Reply(RequestId, Reply),
     Log(Note),
     /// The pass's sentence.

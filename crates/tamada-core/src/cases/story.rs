@@ -16,7 +16,7 @@ use super::words::Words;
 use super::{clues, show};
 use crate::plan::{Command, DcsWrite, WriteOutcome};
 use crate::view::Asked;
-use crate::{Agent, Effect, Event, JobId, Setup};
+use crate::{Agent, Arm, Effect, Event, JobId, Setup};
 
 /// More passes than this without time going by, and we would never rest.
 const ENDLESS: usize = 40;
@@ -40,6 +40,8 @@ pub struct Story {
     told: Vec<String>,
     record: String,
     slots: String,
+    /// The guard is armed.
+    guarded: bool,
 }
 
 impl Story {
@@ -59,6 +61,7 @@ impl Story {
             told: Vec::new(),
             record: String::new(),
             slots: String::new(),
+            guarded: false,
         }
     }
 
@@ -282,6 +285,9 @@ impl Story {
                 if job.makes_primary() && !self.may_lead() {
                     self.tell("WITHOUT A LEASE");
                 }
+                if job.makes_primary() && !self.guarded && !self.scene.settings.pause {
+                    self.tell("WITHOUT A GUARD");
+                }
                 self.job_begun = Some(job.clone());
                 self.tell(format!("job: {}", show::job(&job)));
             }
@@ -293,6 +299,13 @@ impl Story {
                 self.tell("KILLS PostgreSQL at once");
                 if self.by_chance && !self.is_down() {
                     self.crash();
+                }
+            }
+            Effect::Guard(Arm::Until { .. }) => self.guarded = true,
+            Effect::Guard(Arm::Off) => {
+                self.guarded = false;
+                if self.is_primary() && !self.scene.settings.pause && !self.has_given_the_key_away() {
+                    self.tell("NO GUARD FOR A PRIMARY");
                 }
             }
             Effect::Reply(_, reply) => self.tell(format!("replies {}: {}", reply.status, body(reply.body))),
@@ -320,6 +333,11 @@ impl Story {
     fn may_lead(&mut self) -> bool {
         let now = self.scene.now.mono;
         self.agent().memory().lease_runs(now).is_some()
+    }
+
+    /// PostgreSQL's WAL has ended; only its archiving is waited for.
+    fn has_given_the_key_away(&mut self) -> bool {
+        self.agent().memory().step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some())
     }
 
     fn observed(&self) -> Event {

@@ -1,0 +1,50 @@
+//! What the guard is told: until when PostgreSQL may be writable without us saying so again.
+//!
+//! 1. a leads and is frozen, or killed. Its PostgreSQL goes on.
+//! 2. Its lease ends; b takes the lock and is promoted.
+//! 3. Both take writes, until somebody notices.
+//!
+//! Therefore a second process knows the end of the lease, and stops PostgreSQL if nobody has moved it on by then. It is
+//! told before PostgreSQL can become writable, and let go only when PostgreSQL cannot be writable any more: losing the
+//! lease, or dying, lets nobody go.
+
+use tamada_model::Mono;
+
+use super::{Agent, Effect};
+
+/// What the guard is to believe from now on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arm {
+    /// Stop PostgreSQL at `fence_at` unless told otherwise; at `ends_at` at the latest nothing of it may be left.
+    Until { fence_at: Mono, ends_at: Mono },
+    /// There is nothing to stop, or nobody wants it stopped (pause).
+    Off,
+}
+
+impl Agent {
+    /// Tells the guard what has changed: an end that moves, before anything else is done; that it may rest, after.
+    pub(super) fn arm(&mut self, effects: &mut Vec<Effect>) {
+        let wanted = self.wanted_arm();
+        let Some(arm) = wanted.filter(|_| wanted != self.armed) else {
+            return;
+        };
+        self.armed = wanted;
+        match arm {
+            Arm::Until { .. } => effects.insert(0, Effect::Guard(arm)),
+            Arm::Off => effects.push(Effect::Guard(arm)),
+        }
+    }
+
+    /// `None`: as it was, even if a predecessor of ours said so.
+    fn wanted_arm(&self) -> Option<Arm> {
+        if self.setup.settings.pause {
+            return Some(Arm::Off);
+        }
+        if let Some(lease) = self.memory.lease {
+            return Some(Arm::Until { fence_at: lease.fence_at(), ends_at: lease.ends_at() });
+        }
+        let released = self.memory.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some());
+        let harmless = self.seen.is_some() && !self.may_be_writable();
+        (released || harmless).then_some(Arm::Off)
+    }
+}
