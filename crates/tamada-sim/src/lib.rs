@@ -3,9 +3,11 @@
 //! Nothing here has a clock, a thread or chance of its own. A run is made by its seed, and made again by it.
 
 pub mod chance;
+pub mod store;
 pub mod time;
 
 pub use chance::Chance;
+pub use store::Store;
 pub use time::{Clock, Moment};
 
 /// A member's place in the world: its host, agent, PostgreSQL and guard.

@@ -1,0 +1,104 @@
+//! The keys as a reader sees them: read anew where something was written, and nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use tamada_model::{Cluster, MemberName};
+use tamada_wire::keys::{
+    self, CONFIG, FAILOVER, FAILSAFE, HISTORY, INITIALIZE, LEADER, LEADER_OPTIME, MEMBERS, STATUS, SYNC,
+};
+
+use super::Entry;
+use super::txn::{Key, Revision, stamp};
+use crate::Moment;
+
+/// How many outdated readings are kept for voters that lag.
+const KEPT: usize = 16;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown {
+    cluster: Arc<Cluster>,
+    revision: Revision,
+    /// What was written since, and when the first of it was.
+    stale: BTreeSet<Key>,
+    stale_since: Moment,
+    past: VecDeque<Past>,
+}
+
+/// A reading that is outdated.
+#[derive(Clone, Debug)]
+struct Past {
+    cluster: Arc<Cluster>,
+    revision: Revision,
+    until: Moment,
+}
+
+impl Shown {
+    pub fn changed(&mut self, key: &Key, now: Moment) {
+        if self.stale.is_empty() {
+            self.stale_since = now;
+        }
+        self.stale.insert(key.clone());
+    }
+
+    /// As the keys are now.
+    pub fn newest(&mut self, entries: &BTreeMap<Key, Entry>, revision: Revision) -> Arc<Cluster> {
+        if !self.stale.is_empty() {
+            self.keep_past();
+            let cluster = Arc::make_mut(&mut self.cluster);
+            for key in std::mem::take(&mut self.stale) {
+                show(cluster, &key, entries);
+            }
+            self.revision = revision;
+        }
+        self.cluster.clone()
+    }
+
+    /// As somebody was shown the keys at `then`, or the next that is not older than a revision.
+    pub fn at(&self, then: Moment, at_least: Revision) -> Option<(Revision, Arc<Cluster>)> {
+        let fits = |past: &&Past| past.until > then && past.revision >= at_least;
+        self.past.iter().find(fits).map(|past| (past.revision, past.cluster.clone()))
+    }
+
+    /// What was will not come again, and its revisions may.
+    pub fn forget_past(&mut self) {
+        self.past.clear();
+    }
+
+    fn keep_past(&mut self) {
+        let (cluster, revision) = (self.cluster.clone(), self.revision);
+        self.past.push_back(Past { cluster, revision, until: self.stale_since });
+        if self.past.len() > KEPT {
+            self.past.pop_front();
+        }
+    }
+}
+
+/// One key, read alone by the wire's reader, takes its place in the cluster.
+fn show(cluster: &mut Cluster, key: &str, entries: &BTreeMap<Key, Entry>) {
+    let read = || keys::parse_cluster(entries.get_key_value(key).map(|(key, entry)| wire(key, entry)));
+    match key {
+        LEADER => cluster.leader = read().leader,
+        CONFIG => cluster.config = read().config,
+        FAILOVER => cluster.failover = read().failover,
+        SYNC => cluster.sync = read().sync,
+        HISTORY => cluster.history = read().history,
+        FAILSAFE => cluster.failsafe = read().failsafe,
+        INITIALIZE => cluster.initialize = read().initialize,
+        STATUS | LEADER_OPTIME => {
+            let both = [STATUS, LEADER_OPTIME].into_iter().filter_map(|key| entries.get_key_value(key));
+            cluster.status = keys::parse_cluster(both.map(|(key, entry)| wire(key, entry))).status;
+        }
+        other => {
+            if let Some(name) = other.strip_prefix(MEMBERS) {
+                cluster.members.remove(&MemberName::new(name));
+                cluster.members.append(&mut read().members);
+            }
+        }
+    }
+}
+
+fn wire<'a>(key: &'a Key, entry: &'a Entry) -> keys::Entry<'a> {
+    let session = (entry.lease != 0).then(|| entry.lease.to_string());
+    keys::Entry { key, value: entry.value.as_bytes(), stamp: stamp(entry.modified), session }
+}
