@@ -1,0 +1,3 @@
+//! Tests of the simulated world from outside.
+
+mod store;
