@@ -12,24 +12,31 @@ mod client;
 mod lease;
 mod lock;
 mod ours;
+mod request;
 mod shown;
+#[cfg(test)]
+mod tests;
+mod transact;
 mod txn;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tamada_model::{Cluster, MemberName};
-use tamada_wire::keys::LEADER;
+use tamada_wire::keys::{FAILSAFE, LEADER, STATUS};
 
 pub use changes::{Changed, Changes};
-pub use client::{Client, Heard, Request};
+pub use client::{Client, Heard};
+pub use request::Request;
 pub use txn::Revision;
 
 use changes::Happened;
-use client::Ask;
+use request::Ask;
 use shown::Shown;
-use txn::{Compare, Found, Key, LeaseId, Op, Outcome, Refusal, Reply, Txn};
+use transact::At;
+use txn::{Found, Key, LeaseId, Op, Outcome, Txn};
 
 use crate::Moment;
 
@@ -83,7 +90,7 @@ pub struct WrittenAt {
 
 impl Store {
     pub fn handle(&mut self, request: &Request, now: Moment) -> Answer {
-        match request.ask() {
+        match &request.message().ask {
             Ask::Read { member, .. } => self.read(member),
             Ask::Write(txn) => Answer::Written(self.carry_out(txn, now)),
         }
@@ -92,7 +99,7 @@ impl Store {
     /// The same by a voter that is behind. It lags in what it shows, and only as far as the asker will not notice that
     /// time went back; writes go through the one that leads.
     pub fn handle_behind(&mut self, request: &Request, behind: Duration, now: Moment) -> Answer {
-        match request.ask() {
+        match &request.message().ask {
             Ask::Read { at_least, .. } => match self.shown.at(now - behind, *at_least) {
                 Some((revision, cluster)) => Answer::Cluster { cluster, revision, ours: None },
                 None => self.handle(request, now),
@@ -107,7 +114,7 @@ impl Store {
         let ended = |(id, lease): (&LeaseId, &Lease)| (lease.end <= now).then_some(*id);
         let ended: Vec<LeaseId> = self.leases.iter().filter_map(ended).collect();
         for lease in ended {
-            self.once(|store| store.end(lease, now));
+            self.end(lease, self.next(now));
         }
     }
 
@@ -145,11 +152,7 @@ impl Store {
 
     fn read(&mut self, member: &Key) -> Answer {
         let at = |key: &str| self.entries.get(key).map_or(0, |entry| entry.modified);
-        let ours = WrittenAt {
-            member: at(member),
-            status: at(tamada_wire::keys::STATUS),
-            failsafe: at(tamada_wire::keys::FAILSAFE),
-        };
+        let ours = WrittenAt { member: at(member), status: at(STATUS), failsafe: at(FAILSAFE) };
         Answer::Cluster { cluster: self.cluster(), revision: self.revision, ours: Some(ours) }
     }
 }
@@ -192,149 +195,10 @@ impl Store {
         let before = std::mem::replace(&mut self.entries, entries);
         (self.leases, self.revision) = (leases, revision);
         self.new_leader(now);
-        self.shown.forget_past();
         let after: Vec<Key> = self.entries.keys().cloned().collect();
-        for key in before.into_keys() {
-            self.note(&key, Happened::Deleted, now);
-        }
-        for key in after {
-            self.note(&key, Happened::Created, now);
-        }
-    }
-}
-
-/// Transactions.
-impl Store {
-    /// All of it or nothing. A revision is made if any key changed.
-    fn carry_out(&mut self, txn: &Txn, now: Moment) -> Outcome {
-        let held = txn.when.iter().all(|compare| self.holds(compare));
-        let ops = if held { &txn.then } else { &txn.otherwise };
-        let result = match self.refusal(ops) {
-            Some(refusal) => Err(refusal),
-            None => {
-                let mut reply = Reply { held, ..Reply::default() };
-                self.once(|store| store.act_all(ops, &mut reply, now));
-                Ok(reply)
-            }
-        };
-        Outcome { revision: self.revision, result }
-    }
-
-    /// What keys and leases say against a write. The only place where the store judges a request.
-    fn holds(&self, compare: &Compare) -> bool {
-        let entry = |key: &Key| self.entries.get(key);
-        match compare {
-            Compare::CreatedAt(key, at) => entry(key).map_or(0, |entry| entry.created) == *at,
-            Compare::ModifiedAt(key, at) => entry(key).map_or(0, |entry| entry.modified) == *at,
-            Compare::Under(key, lease) => entry(key).map_or(0, |entry| entry.lease) == *lease,
-            Compare::Has(key, value) => entry(key).is_some_and(|entry| entry.value == *value),
-        }
-    }
-
-    fn refusal(&self, ops: &[Op]) -> Option<Refusal> {
-        let granted = |lease: LeaseId| ops.iter().any(|op| matches!(op, Op::Grant { lease: new, .. } if *new == lease));
-        let is_known = |lease: LeaseId| lease == 0 || self.leases.contains_key(&lease) || granted(lease);
-        let refused = |op: &Op| match op {
-            Op::Put { lease, .. } | Op::Move { lease, .. } | Op::KeepAlive(lease) | Op::Revoke(lease) => {
-                (!is_known(*lease)).then_some(Refusal::LeaseNotFound)
-            }
-            Op::Grant { lease, .. } => self.leases.contains_key(lease).then_some(Refusal::LeaseExists),
-            Op::Look(_) | Op::Delete(_) | Op::DeleteAll | Op::Txn(_) => None,
-        };
-        ops.iter().find_map(refused)
-    }
-
-    /// Whatever is changed is changed at one revision.
-    fn once(&mut self, change: impl FnOnce(&mut Self) -> Change) {
-        self.revision += 1;
-        match change(self) {
-            Change::Made => {}
-            Change::None => self.revision -= 1,
-        }
-    }
-
-    fn act_all(&mut self, ops: &[Op], reply: &mut Reply, now: Moment) -> Change {
-        ops.iter().fold(Change::None, |change, op| change.and(self.act(op, reply, now)))
-    }
-
-    fn act(&mut self, op: &Op, reply: &mut Reply, now: Moment) -> Change {
-        match op {
-            Op::Look(key) => reply.looks.push(self.entries.get(key).cloned()),
-            Op::Put { key, value, lease } => return self.put(key, value, *lease, now),
-            Op::Move { key, lease } => {
-                let value = self.entries.get(key).map(|entry| entry.value.clone());
-                return value.map_or(Change::None, |value| self.put(key, &value, *lease, now));
-            }
-            Op::Delete(key) => return self.delete(key, now),
-            Op::DeleteAll => {
-                let keys: Vec<Key> = self.entries.keys().cloned().collect();
-                return keys.iter().fold(Change::None, |change, key| change.and(self.delete(key, now)));
-            }
-            Op::Txn(txn) => {
-                let held = txn.when.iter().all(|compare| self.holds(compare));
-                return self.act_all(if held { &txn.then } else { &txn.otherwise }, reply, now);
-            }
-            Op::Grant { lease, ttl } => {
-                self.leases.insert(*lease, Lease { ttl: *ttl, end: now + *ttl });
-            }
-            Op::KeepAlive(lease) => {
-                if let Some(lease) = self.leases.get_mut(lease) {
-                    lease.end = now + lease.ttl;
-                    reply.renewed = true;
-                }
-            }
-            Op::Revoke(lease) => return self.end(*lease, now),
-        }
-        Change::None
-    }
-
-    fn put(&mut self, key: &Key, value: &Arc<str>, lease: LeaseId, now: Moment) -> Change {
-        let created = self.entries.get(key).map(|entry| entry.created);
-        let happened = created.map_or(Happened::Created, |_| Happened::Overwritten);
-        let (created, modified) = (created.unwrap_or(self.revision), self.revision);
-        self.entries.insert(key.clone(), Entry { value: value.clone(), created, modified, lease });
-        self.note(key, happened, now);
-        Change::Made
-    }
-
-    fn delete(&mut self, key: &Key, now: Moment) -> Change {
-        if self.entries.remove(key).is_none() {
-            return Change::None;
-        }
-        self.note(key, Happened::Deleted, now);
-        Change::Made
-    }
-
-    /// The lease, with all that is under it.
-    fn end(&mut self, lease: LeaseId, now: Moment) -> Change {
-        self.leases.remove(&lease);
-        let is_under = |(key, entry): (&Key, &Entry)| (entry.lease == lease).then(|| key.clone());
-        let keys: Vec<Key> = self.entries.iter().filter_map(is_under).collect();
-        keys.iter().fold(Change::None, |change, key| change.and(self.delete(key, now)))
-    }
-
-    fn note(&mut self, key: &Key, happened: Happened, now: Moment) {
-        self.changes.add(key, happened);
-        self.shown.changed(key, now);
-        if key == LEADER {
-            let named = self.entries.get(LEADER).filter(|entry| !entry.value.is_empty());
-            self.holder = named.map(|entry| MemberName::new(&entry.value));
-        }
-    }
-}
-
-/// Whether any key changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Change {
-    Made,
-    None,
-}
-
-impl Change {
-    fn and(self, other: Change) -> Change {
-        match self {
-            Change::Made => Change::Made,
-            Change::None => other,
-        }
+        let at = At { revision: self.revision, now };
+        before.into_keys().for_each(|key| self.note(&key, Happened::Deleted, at));
+        after.iter().for_each(|key| self.note(key, Happened::Created, at));
+        self.shown = Shown::all(&self.entries, self.revision);
     }
 }

@@ -1,10 +1,18 @@
-//! The one lease of a member, as the member knows it.
+//! The one lease of a member: how it begins, ends, and is moved from.
+//!
+//! When a request that may write the lock was not answered, the member *moves*: to a new lease, with the keys that are
+//! its own under the old one, which is ended, all in one transaction. Whatever was done until then has come along, and
+//! what was not done will never be. The same way leads from one ttl to another.
 
 use std::time::Duration;
 
+use tamada_core::WriteOutcome;
 use tamada_model::Mono;
+use tamada_wire::keys::LEADER;
 
-use super::txn::LeaseId;
+use super::client::{Client, Heard};
+use super::request::{Before, Request, Round, Step, Wish};
+use super::txn::{Compare, Key, LeaseId, Op, Refusal, Txn};
 
 #[derive(Clone, Debug)]
 pub(super) struct MyLease {
@@ -52,9 +60,11 @@ impl MyLease {
         self.held.filter(usable).map(|held| held.id)
     }
 
-    /// It was confirmed at most this long ago.
-    pub fn is_fresh(&self, id: LeaseId, age: Duration, now: Mono) -> bool {
-        self.held.is_some_and(|held| held.id == id && now.since(held.confirmed) <= age)
+    /// It is usable, and was confirmed not long ago. A third of the ttl is often enough for a member key; see
+    /// `tamada-dcs`, which asks for the same.
+    pub fn fresh(&self, now: Mono) -> Option<LeaseId> {
+        let confirmed = self.held?.confirmed;
+        self.usable().filter(|_| now.since(confirmed) <= self.ttl * 4 / 15)
     }
 
     pub fn begun(&mut self, id: LeaseId, ttl: Duration, confirmed: Mono) {
@@ -81,4 +91,77 @@ impl MyLease {
     pub fn is_doubted(&self) -> bool {
         self.held.is_some_and(|held| held.trust == Trust::Doubted)
     }
+}
+
+impl Client {
+    /// Under the lease we have, or after a message that begins one.
+    pub(super) fn under_lease(&mut self, wish: Wish, round: Round, now: Mono) -> Request {
+        let Some(lease) = self.lease.usable() else { return self.begin_lease(wish, round, now) };
+        let txn = match &wish {
+            Wish::Acquire => self.acquiring(lease),
+            Wish::Renew(news) => self.renewing(lease, news),
+            Wish::Seize { seen, news, .. } => self.seizing(lease, *seen, news),
+            Wish::Release { last } => return self.look_before_release(*last, now),
+            Wish::Touch { value, renews, .. } => self.touching(lease, value, *renews),
+        };
+        Request::write(txn, Step::Under { lease, wish, round }, now)
+    }
+
+    /// In the place of the one we have, if there is one.
+    fn begin_lease(&mut self, then: Wish, round: Round, now: Mono) -> Request {
+        let (lease, ttl, from) = (self.lease.new_id(), self.lease.ttl, self.lease.id());
+        let mut ops = vec![Op::Grant { lease, ttl }];
+        if let Some(old) = from {
+            self.ours.publish(None);
+            let keys = [Key::Borrowed(LEADER), self.ours.member_key.clone()];
+            ops.extend(keys.map(|key| moving(key, old, lease)));
+            ops.push(Op::Revoke(old));
+        }
+        Request::write(Txn::just(ops), Step::BeginLease { lease, ttl, from, then, round }, now)
+    }
+
+    /// Two may have been asked for at once. The first is kept then, and the other left to run out.
+    pub(super) fn begun(&mut self, lease: LeaseId, ttl: Duration, from: Option<LeaseId>, asked: Mono) {
+        if self.lease.id().is_none_or(|held| Some(held) == from) {
+            self.lease.begun(lease, ttl, asked);
+        }
+    }
+
+    pub(super) fn not_begun(
+        &mut self,
+        from: Option<LeaseId>,
+        refusal: Refusal,
+        then: &Wish,
+        round: Round,
+        now: Mono,
+    ) -> Heard {
+        match (refusal, from) {
+            // It ended by itself with all that was under it, or an earlier try was carried out.
+            (Refusal::LeaseNotFound, Some(old)) => self.lease.lost(old),
+            (Refusal::LeaseNotFound, None) | (Refusal::LeaseExists, _) => {}
+        }
+        Heard::Next(self.under_lease(then.clone(), round, now))
+    }
+
+    pub(super) fn lease_is_gone(
+        &mut self,
+        lease: LeaseId,
+        wish: &Wish,
+        round: Round,
+        before: Before,
+        now: Mono,
+    ) -> Heard {
+        self.lease.lost(lease);
+        let why = "there is no such lease".to_owned();
+        match (round, before) {
+            (Round::First, _) => Heard::Next(self.under_lease(wish.clone(), Round::Second, now)),
+            (Round::Second, Before::Nothing) => Heard::Written(WriteOutcome::Failed(why)),
+            (Round::Second, Before::MaybeDone) => Heard::Written(WriteOutcome::Unclear(why)),
+        }
+    }
+}
+
+fn moving(key: Key, from: LeaseId, to: LeaseId) -> Op {
+    let when = vec![Compare::Under(key.clone(), from)];
+    Op::Txn(Box::new(Txn { when, then: vec![Op::Move { key, lease: to }], otherwise: Vec::new() }))
 }

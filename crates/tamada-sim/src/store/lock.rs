@@ -7,9 +7,10 @@ use tamada_core::WriteOutcome;
 use tamada_model::{Lsn, Mono, Status};
 use tamada_wire::keys::{LEADER, STATUS, parse_status, status_json};
 
-use super::client::{Ask, Asked, Client, Heard, Request, Round, Step, Wish, beaten, request};
+use super::client::{Client, Heard, Told};
 use super::ours::{Leading, News};
-use super::txn::{Compare, Found, Key, LeaseId, Op, Reply, Revision, Txn, is_absent};
+use super::request::{Before, Request, Round, Step, Wish};
+use super::txn::{Compare, Found, Key, LeaseId, Op, Revision, Txn, is_absent};
 
 /// How often we look again when others change the key between our look and our write.
 const TRIES: u32 = 5;
@@ -40,7 +41,7 @@ impl Client {
 
     pub(super) fn look_before_release(&self, last: Option<Lsn>, now: Mono) -> Request {
         let looks = Txn::just([Op::Look(KEY), Op::Look(Key::Borrowed(STATUS))]);
-        request(Ask::Write(looks), Step::LookBeforeRelease { last }, now)
+        Request::write(looks, Step::LookBeforeRelease { last }, now)
     }
 
     pub(super) fn acquiring(&self, lease: LeaseId) -> Txn {
@@ -87,24 +88,24 @@ pub(super) fn releasing(since: Option<Revision>, status: Option<Op>) -> Txn {
 /// What is heard.
 impl Client {
     /// Our own name under our own lease is an earlier success.
-    pub(super) fn acquired(&mut self, lease: LeaseId, revision: Revision, reply: &Reply, asked: Asked) -> Heard {
-        self.doubt_if(asked);
-        match reply.found() {
-            None if reply.held => self.ours_now(&News::default(), revision),
-            Some(found) if self.ours.holds(found, lease) => self.ours_now(&News::default(), found.modified),
+    pub(super) fn acquired(&mut self, lease: LeaseId, told: Told<'_>) -> Heard {
+        self.doubt(told.before);
+        match told.reply.found() {
+            None if told.reply.held => self.ours_now(told.revision),
+            Some(found) if self.ours.holds(found, lease) => self.ours_now(found.modified),
             Some(_) | None => self.anothers(),
         }
     }
 
-    /// What is new was written at this revision; the lock stands under its own.
-    pub(super) fn renewed(&mut self, news: &News, revision: Revision, reply: &Reply, asked: Asked) -> Heard {
-        match reply.found() {
-            Some(found) if reply.held => {
-                self.ours_now(news, revision);
-                self.done(found.modified)
+    pub(super) fn renewed(&mut self, news: &News, told: Told<'_>) -> Heard {
+        match told.reply.found() {
+            Some(found) if told.reply.held => {
+                let heard = self.ours_now(found.modified);
+                self.ours.remember(news, told.revision);
+                heard
             }
             Some(found) if !self.ours.is_me(found) => self.anothers(),
-            at => self.seize(at, Whose::OursOrNobodys, news, TRIES, asked.now),
+            at => self.seize(at, Whose::OursOrNobodys, news.clone(), TRIES, told.now),
         }
     }
 
@@ -112,63 +113,77 @@ impl Client {
     pub(super) fn seized(
         &mut self,
         lease: LeaseId,
-        (whose, tries): (Whose, u32),
+        whose: Whose,
         news: &News,
-        (revision, reply): (Revision, &Reply),
-        asked: Asked,
+        tries_left: u32,
+        told: Told<'_>,
     ) -> Heard {
-        self.doubt_if(asked);
-        match reply.found() {
-            None if reply.held => self.ours_now(news, revision),
+        self.doubt(told.before);
+        if told.reply.held {
+            let heard = self.ours_now(told.revision);
+            self.ours.remember(news, told.revision);
+            return heard;
+        }
+        match told.reply.found() {
             // An earlier try got through unheard.
-            Some(found) if asked.maybe_before() && self.ours.holds(found, lease) => self.ours_now(news, found.modified),
+            Some(found) if told.before == Before::MaybeDone && self.ours.holds(found, lease) => {
+                self.ours_now(found.modified)
+            }
             Some(found) if whose == Whose::OursOrNobodys && !self.ours.is_me(found) => self.anothers(),
-            at if tries > 1 => self.seize(at, whose, news, tries - 1, asked.now),
+            at if tries_left > 1 => self.seize(at, whose, news.clone(), tries_left - 1, told.now),
             Some(_) | None => {
-                let why = "the lock changes faster than we can look";
-                Heard::Written(WriteOutcome::Failed(why.to_owned()))
+                Heard::Written(WriteOutcome::Failed("the lock changes faster than we can look".to_owned()))
             }
         }
     }
 
-    pub(super) fn looked_before_release(&mut self, last: Option<Lsn>, reply: &Reply, now: Mono) -> Heard {
-        let mut looks = reply.looks.iter().map(Option::as_ref);
+    pub(super) fn looked_before_release(&mut self, last: Option<Lsn>, told: Told<'_>) -> Heard {
+        let mut looks = told.reply.looks.iter().map(Option::as_ref);
         let (leader, status) = (looks.next().flatten(), looks.next().flatten());
         let since = match leader {
             Some(found) if self.ours.is_me(found) => Some(found.created),
-            Some(_) => return beaten(),
+            Some(_) => return Heard::beaten(),
             None => None,
         };
-        let present = || status.map(|found| parse_status(found.value.as_bytes())).unwrap_or_default();
-        let status = last.map(|last| Op::Put {
-            key: Key::Borrowed(STATUS),
-            value: status_json(&Status { optime: last, ..present() }).into(),
-            lease: 0,
-        });
-        Heard::Next(request(Ask::Write(releasing(since, status)), Step::Release { since }, now))
+        let status = last.map(|last| telling(last, status));
+        Heard::Next(Request::write(releasing(since, status), Step::Release { since }, told.now))
     }
 
-    fn seize(&mut self, at: Option<&Found>, whose: Whose, news: &News, tries: u32, now: Mono) -> Heard {
+    pub(super) fn released(&mut self, since: Option<Revision>, told: Told<'_>) -> Heard {
+        match (since, told.before) {
+            (Some(_), _) if told.reply.held => self.done(told.revision),
+            (Some(_), Before::MaybeDone) => self.done(told.revision),
+            (Some(_), Before::Nothing) | (None, _) => Heard::beaten(),
+        }
+    }
+
+    fn seize(&mut self, at: Option<&Found>, whose: Whose, news: News, tries: u32, now: Mono) -> Heard {
         let seen = at.map_or(0, |found| found.modified);
-        let wish = Wish::Seize { seen, whose, news: news.clone(), tries };
-        Heard::Next(self.under_lease(wish, Round::First, now))
+        Heard::Next(self.under_lease(Wish::Seize { seen, whose, news, tries }, Round::First, now))
     }
 
-    fn ours_now(&mut self, news: &News, at: Revision) -> Heard {
+    fn ours_now(&mut self, at: Revision) -> Heard {
         self.ours.leads(Leading::Yes);
-        self.ours.remember(news, at);
         self.done(at)
     }
 
     fn anothers(&mut self) -> Heard {
         self.ours.leads(Leading::No);
-        beaten()
+        Heard::beaten()
     }
 
     /// A try that nobody answered may still be under way. Once we have given it up, it must not be carried out.
-    fn doubt_if(&mut self, asked: Asked) {
-        if asked.maybe_before() {
-            self.lease.doubt();
+    fn doubt(&mut self, before: Before) {
+        match before {
+            Before::MaybeDone => self.lease.doubt(),
+            Before::Nothing => {}
         }
     }
+}
+
+/// The last position, beside what `status` tells already.
+fn telling(last: Lsn, status: Option<&Found>) -> Op {
+    let present = status.map(|found| parse_status(found.value.as_bytes())).unwrap_or_default();
+    let value = status_json(&Status { optime: last, ..present }).into();
+    Op::Put { key: Key::Borrowed(STATUS), value, lease: 0 }
 }

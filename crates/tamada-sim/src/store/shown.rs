@@ -34,6 +34,12 @@ struct Past {
 }
 
 impl Shown {
+    /// Without a past.
+    pub fn all(entries: &BTreeMap<Key, Entry>, revision: Revision) -> Self {
+        let cluster = keys::parse_cluster(entries.iter().map(|(key, entry)| wire(key, entry)));
+        Self { cluster: Arc::new(cluster), revision, ..Self::default() }
+    }
+
     pub fn changed(&mut self, key: &Key, now: Moment) {
         if self.stale.is_empty() {
             self.stale_since = now;
@@ -54,20 +60,19 @@ impl Shown {
         self.cluster.clone()
     }
 
-    /// As somebody was shown the keys at `then`, or the next that is not older than a revision.
+    /// As somebody was shown the keys at `then`, or soon after it, but not before a revision. `None`: as they are now.
     pub fn at(&self, then: Moment, at_least: Revision) -> Option<(Revision, Arc<Cluster>)> {
+        let last = (!self.stale.is_empty()).then(|| self.outdated());
         let fits = |past: &&Past| past.until > then && past.revision >= at_least;
-        self.past.iter().find(fits).map(|past| (past.revision, past.cluster.clone()))
+        self.past.iter().chain(&last).find(fits).map(|past| (past.revision, past.cluster.clone()))
     }
 
-    /// What was will not come again, and its revisions may.
-    pub fn forget_past(&mut self) {
-        self.past.clear();
+    fn outdated(&self) -> Past {
+        Past { cluster: self.cluster.clone(), revision: self.revision, until: self.stale_since }
     }
 
     fn keep_past(&mut self) {
-        let (cluster, revision) = (self.cluster.clone(), self.revision);
-        self.past.push_back(Past { cluster, revision, until: self.stale_since });
+        self.past.push_back(self.outdated());
         if self.past.len() > KEPT {
             self.past.pop_front();
         }

@@ -168,18 +168,16 @@ impl Store for Member {
         self.write(Client::delete_cluster)
     }
 
+    /// Rings once at its beginning.
     fn changed(&self) -> watch::Receiver<u64> {
-        let begun = |bell: watch::Sender<u64>| {
-            let receiver = bell.subscribe();
+        let mut begun = None;
+        let bell = self.bell.get_or_init(|| {
+            let (bell, receiver) = watch::channel(0);
+            begun = Some(receiver);
             bell.send_modify(|times| *times += 1);
-            (bell, receiver)
-        };
-        if let Some(bell) = self.bell.get() {
-            return bell.subscribe();
-        }
-        let (bell, receiver) = begun(watch::channel(0).0);
-        self.bell.get_or_init(|| bell);
-        receiver
+            bell
+        });
+        begun.unwrap_or_else(|| bell.subscribe())
     }
 
     fn set_times(&self, ttl: Duration, _loop_wait: Duration, _retry_timeout: Duration) {
