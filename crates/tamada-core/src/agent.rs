@@ -90,7 +90,7 @@ pub struct Agent {
     again: bool,
     /// Something ended since we began to look: the look shows a world that is no more.
     overtaken: bool,
-    /// A promotion or a start as primary ended, and no look has shown yet how.
+    /// A promotion, a start as primary or a primary's restart ended, and no look has shown yet how.
     promoted_unseen: bool,
     last_pass: Option<Now>,
     /// Not before then, after a failure: the same thing would only fail again.
@@ -175,6 +175,10 @@ impl Agent {
             }
             Event::Setup(setup) => {
                 self.setup = *setup;
+                self.again = true;
+            }
+            Event::Guard(state) => {
+                self.memory.guard = state;
                 self.again = true;
             }
             Event::Shutdown => {
@@ -461,6 +465,7 @@ impl Agent {
             seen: self.seen.as_ref(),
             cluster_seen: self.cluster_seen.as_ref(),
             job: self.job_view(),
+            armed: self.armed,
             because: self.because.as_ref(),
             sentence: &self.sentence,
             next_pass: now.mono + self.pace(),

@@ -228,6 +228,9 @@ pub enum Reason {
     NotPrimaryWhilePaused,
     WaitingForOwnPromotion,
     PrePromoteRefused,
+    // A guard is required.
+    WaitingForGuard,
+    NoGuard { because: String, was_primary: bool },
     LeaseTooShortToPromote { left: Duration },
     RequestedDemotion { kind: FailoverKind, to: Option<MemberName> },
     // following
@@ -332,6 +335,7 @@ pub enum Unfit {
     NoFailover,
     CandidateIsAnother { candidate: MemberName },
     NotInFailsafe,
+    WithoutGuard { because: Option<String> },
     LagsBehindLeader { mine: Lsn, leader: Lsn, allowed: WalBytes },
     PositionUnknown,
     TimelineUnknown,

@@ -22,6 +22,10 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::PrePromoteRefused => {
             "pre_promote failed: the lock goes back, and we stay out of the race for ttl".into()
         }
+        Reason::WaitingForGuard => "a guard is required, and ours is just starting".into(),
+        Reason::NoGuard { because, .. } => {
+            format!("a guard is required, and there is none ({because}): another member must lead")
+        }
         Reason::LeaseTooShortToPromote { left } => format!("only {left:.1?} of the lease are left: renewing first"),
         Reason::RequestedDemotion { kind, to } => demotion(*kind, to.as_ref()),
         Reason::Following { leader } => format!("{leader} holds the lock; our recovery configuration points to it"),
@@ -207,6 +211,10 @@ fn unfit(because: &Unfit) -> String {
             "tag nofailover (or failover_priority 0) forbids this member to lead; another must take the lock".into()
         }
         Unfit::CandidateIsAnother { candidate } => format!("{candidate} was named and is able to lead: waiting for it"),
+        Unfit::WithoutGuard { because: None } => "a guard is required, and ours is just starting".into(),
+        Unfit::WithoutGuard { because: Some(because) } => {
+            format!("a guard is required, and there is none here ({because})")
+        }
         Unfit::NotInFailsafe => "we are not in the failsafe topology".into(),
         Unfit::LagsBehindLeader { mine, leader, allowed } => format!(
             "we have WAL up to {mine}, the leader last told {leader}: more than maximum_lag_on_failover ({allowed} \

@@ -15,7 +15,8 @@ pub mod decide;
 pub mod decision;
 pub mod divergence;
 pub mod explain;
-pub mod history;
+pub mod guard;
+mod history;
 pub mod lease;
 pub mod memory;
 pub mod phrase;
@@ -35,6 +36,7 @@ pub mod view;
 mod cases;
 
 pub use agent::{Agent, Arm, Effect, Event, JobId, RequestId, Setup};
+pub use guard::GuardState;
 pub use decision::{Chore, Decision, Fact, Leave, Note, NoteLevel, Reason, Step, Unfit, Verdict};
 pub use lease::HeldLease;
 pub use memory::{Mark, Memory};

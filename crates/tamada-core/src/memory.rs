@@ -7,6 +7,7 @@ use std::time::Duration;
 use tamada_model::{Cluster, Lsn, Mono, Now, ScheduledRestart, ShutdownPosition, Timeline};
 
 use crate::HeldLease;
+use crate::guard::GuardState;
 
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Memory {
@@ -49,6 +50,8 @@ pub struct Memory {
     pub promotion_refused: Option<Mono>,
     /// pre_promote said no; the key is still ours. Cleared when it is given back, and by the next promotion.
     pub pre_promote_refused: bool,
+    /// Told by the program around us. Stale: a member that requires a guard leads without one, or gives up for nothing.
+    pub guard: GuardState,
     /// Set by winning the race, cleared by promotion: only chooses the sentence.
     pub won_race: bool,
     /// Set by losing the race, cleared by the next decision: only chooses the sentence.

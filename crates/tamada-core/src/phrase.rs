@@ -25,6 +25,9 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::NotPrimaryWhilePaused => "removed leader lock because postgres is not running as primary".into(),
         Reason::WaitingForOwnPromotion => "waiting to become primary after promote...".into(),
         Reason::PrePromoteRefused => "Promotion cancelled because the pre-promote script failed".into(),
+        Reason::WaitingForGuard => "waiting for the guard before promoting".into(),
+        Reason::NoGuard { was_primary: true, .. } => "demoting self because there is no guard".into(),
+        Reason::NoGuard { was_primary: false, .. } => "released leader lock because there is no guard".into(),
         Reason::LeaseTooShortToPromote { .. } => "not promoting because failed to update leader lock in DCS".into(),
         Reason::RequestedDemotion { kind, .. } => format!("{}: demoting myself", kind.act()),
         Reason::Following { leader } => {

@@ -12,6 +12,7 @@ use tamada_model::{
 };
 
 use crate::decision::{Fact, Note, Unfit};
+use crate::guard::{Guarding, guarding};
 use crate::view::PeerQuestion;
 use crate::{View, switchover};
 
@@ -52,10 +53,24 @@ pub fn candidacy(view: &View<'_>, cluster: &Cluster) -> Candidacy {
         Answers::Rejecting => return Candidacy::unfit(Unfit::Starting),
         Answers::Unasked | Answers::Silent { .. } | Answers::Live(_) => {}
     }
+    if let Some(unfit) = without_guard(view) {
+        return Candidacy::Unfit(unfit, vec![Note::warning("Guard is required and there is none")]);
+    }
     if view.is_primary() {
         return running_primary(view, cluster);
     }
     standby(view, cluster)
+}
+
+/// The row of the watchdog, which is required or not; a primary does not take its lock again without it either.
+fn without_guard(view: &View<'_>) -> Option<Unfit> {
+    match guarding(view) {
+        _ if view.settings.pause => None,
+        Guarding::Enough => None,
+        Guarding::Awaited if view.is_primary() => None,
+        Guarding::Awaited => Some(Unfit::WithoutGuard { because: None }),
+        Guarding::Missing(because) => Some(Unfit::WithoutGuard { because: Some(because.to_owned()) }),
+    }
 }
 
 /// Seconds until we may lead again after pre_promote refused (13.2).

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use tamada_model::{
-    AgentVersion, Answers, Cluster, DataDir, Job, Lsn, Member, Mono, Report, Role, State, SynchronousMode, Tags,
+    AgentVersion, Answers, Cluster, DataDir, GuardMode, GuardStanding, Job, Lsn, Member, Mono, Report, Role, State, SynchronousMode, Tags,
     Timeline, Wall,
 };
 
-use crate::agent::Setup;
+use crate::agent::{Arm, Setup};
 use crate::decision::Reason;
 use crate::explain;
+use crate::guard::GuardState;
 use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory};
 use crate::view::{JobView, Observation};
 
@@ -27,6 +28,7 @@ pub struct Told<'a> {
     pub seen: Option<&'a Observation>,
     pub cluster_seen: Option<&'a LastReading>,
     pub job: JobView,
+    pub armed: Option<Arm>,
     pub because: Option<&'a Reason>,
     pub sentence: &'a str,
     pub next_pass: Mono,
@@ -56,7 +58,8 @@ pub fn report(told: &Told<'_>) -> Report {
         tags: Tags(told.setup.me.tags.published()),
         system_id: told.seen.and_then(system_id),
         scheduled_restart: told.memory.scheduled_restart.clone(),
-        watchdog_failed: false,
+        watchdog_failed: is_unfit_for_want_of_a_guard(told),
+        guard: guard(told),
         action: action(&told.job),
         next_pass: told.next_pass,
         sentence: told.sentence.to_owned(),
@@ -68,6 +71,20 @@ fn system_id(seen: &Observation) -> Option<tamada_model::SystemId> {
     match &seen.postgres.data {
         DataDir::Present(present) => present.system_id,
         DataDir::Empty | DataDir::Unreadable(_) => None,
+    }
+}
+
+/// Members of the original know no guard, but they know whom a required watchdog keeps from leading.
+fn is_unfit_for_want_of_a_guard(told: &Told<'_>) -> bool {
+    told.setup.settings.guard == GuardMode::Required && guard(told) == Some(GuardStanding::Failed)
+}
+
+fn guard(told: &Told<'_>) -> Option<GuardStanding> {
+    match (told.setup.settings.guard, &told.memory.guard, told.armed) {
+        (GuardMode::Off, _, _) | (_, GuardState::Unknown, _) => None,
+        (_, GuardState::Failed(_), _) => Some(GuardStanding::Failed),
+        (_, GuardState::Ready, Some(Arm::Until { .. })) => Some(GuardStanding::Armed),
+        (_, GuardState::Ready, Some(Arm::Off) | None) => Some(GuardStanding::Disarmed),
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Report {
     pub system_id: Option<SystemId>,
     pub scheduled_restart: Option<ScheduledRestart>,
     pub watchdog_failed: bool,
+    /// `None`: none is wanted, or nothing is known yet.
+    pub guard: Option<GuardStanding>,
     /// The text of the running long action.
     pub action: Option<String>,
     /// When the next pass is due at the latest; `/liveness` measures against it.
@@ -44,6 +46,27 @@ pub struct Report {
     /// The last pass's sentence and its reason, for people.
     pub sentence: String,
     pub because: String,
+}
+
+/// How the guard stands, for people and monitoring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GuardStanding {
+    /// It stops PostgreSQL when the lease ends.
+    Armed,
+    /// It is there, and there is nothing to stop.
+    Disarmed,
+    /// There is none, although one is wanted.
+    Failed,
+}
+
+impl GuardStanding {
+    pub fn text(self) -> &'static str {
+        match self {
+            GuardStanding::Armed => "armed",
+            GuardStanding::Disarmed => "disarmed",
+            GuardStanding::Failed => "failed",
+        }
+    }
 }
 
 impl Report {

@@ -52,6 +52,8 @@ pub struct Settings {
     /// Permanent slots by name, and matchers of slots to leave alone (postgres.md 15.5, 15.7).
     pub permanent_slots: BTreeMap<String, PermanentSlot>,
     pub ignore_slots: Vec<Document>,
+    /// Of this member alone: whether it may lead without a guard.
+    pub guard: GuardMode,
 }
 
 impl Default for Settings {
@@ -80,8 +82,20 @@ impl Default for Settings {
             remove_data_directory_on_diverged_timelines: false,
             permanent_slots: BTreeMap::new(),
             ignore_slots: Vec::new(),
+            guard: GuardMode::Automatic,
         }
     }
+}
+
+/// Whether a second process is to stop PostgreSQL when its lease ends and the agent is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum GuardMode {
+    Off,
+    /// Where there can be one.
+    #[default]
+    Automatic,
+    /// Who has none does not lead.
+    Required,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -110,6 +110,7 @@ fn report(name: &str, role: Role, facts: PostgresFacts) -> Report {
         system_id: SystemId::parse("7277694203142172922"),
         scheduled_restart: None,
         watchdog_failed: false,
+        guard: None,
         action: None,
         next_pass: now(),
         sentence: "no action. I am (a), the leader with the lock".into(),

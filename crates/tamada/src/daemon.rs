@@ -19,6 +19,7 @@ use crate::configuration::Configuration;
 use crate::desk::Counter;
 use crate::drive::Driver;
 use crate::execute::Hands;
+use crate::guard::Keeper;
 use crate::life::{self, Refusal};
 use crate::store::Opened;
 use crate::{claim, clock, execute, gather, init, log, orphan, store};
@@ -89,6 +90,8 @@ fn assemble(
     tokio::spawn(execute::keep_slots(postgres.clone(), plans));
     let checked = configuration.checked();
     let (restapi, restapi_config) = watch::channel(Arc::new(checked.restapi.clone()));
+    let mut guard = Keeper::new(&checked.postgres, events.clone());
+    guard.set_mode(checked.settings.guard);
     let hands = Hands {
         name: checked.me.name.clone(),
         store,
@@ -97,6 +100,7 @@ fn assemble(
         events,
         broken: Default::default(),
         reports,
+        guard,
         running: Default::default(),
         replies: Default::default(),
         leader: None,

@@ -93,6 +93,7 @@ impl Driver {
             | Event::Checkpointed(_)
             | Event::Request(..)
             | Event::Setup(_)
+            | Event::Guard(_)
             | Event::Shutdown => {}
         }
         self.handle(event)
@@ -152,6 +153,7 @@ impl Driver {
         let settings = &checked.settings;
         self.hands.paused = settings.pause;
         self.hands.loop_wait = settings.loop_wait;
+        self.hands.guard.set_mode(settings.guard);
         self.hands.store.set_times(settings.ttl, settings.loop_wait, settings.retry_timeout);
         let restapi = Arc::new(checked.restapi.clone());
         self.restapi.send_if_modified(|old| {

@@ -11,6 +11,7 @@ use tamada_model::{FailoverRequest, Job, MemberName, Mono, Reply, Report, Role, 
 use tamada_postgres::{Callback, CancelToken, JobHand, JobProgress, Postgres, SlotPlan, WantedSlot};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::guard::Keeper;
 use crate::{clock, gather};
 
 pub struct Hands {
@@ -22,6 +23,7 @@ pub struct Hands {
     /// Told when a task ends in a panic: its event will never come, and the agent would wait for it for ever.
     pub broken: Arc<Notify>,
     pub reports: watch::Sender<Arc<Report>>,
+    pub guard: Keeper,
     pub running: BTreeMap<JobId, (String, CancelToken)>,
     pub replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     /// Who led when the store was last read; for the log's `Lock owner` line.
@@ -57,8 +59,7 @@ impl Hands {
             Effect::Start(id, job) => self.start(id, job),
             Effect::Cancel(id) => self.cancel(id),
             Effect::Fence => self.postgres.stop_now(),
-            // The guard is not there yet.
-            Effect::Guard(_) => {}
+            Effect::Guard(arm) => self.guard.publish(arm),
             Effect::Reply(id, reply) => {
                 if let Some(answer) = self.replies.remove(&id) {
                     // Whoever asked may have gone meanwhile.

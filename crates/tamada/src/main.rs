@@ -10,6 +10,7 @@ mod desk;
 mod drive;
 mod execute;
 mod gather;
+mod guard;
 mod init;
 mod life;
 mod log;
@@ -62,6 +63,11 @@ fn obey(mut words: Vec<OsString>, name: &str) -> ExitCode {
         Some("voter") => {
             words.remove(0);
             stay(words, voter::run)
+        }
+        // Started by the agent, and for nobody else.
+        Some("guard") => {
+            words.remove(0);
+            guard::run(words)
         }
         Some("--version" | "-V") => say_version(name),
         Some("--help" | "-h") => {

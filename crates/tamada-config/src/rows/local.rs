@@ -180,6 +180,13 @@ pub(super) const CITUS: &[Row] = &[
         .env("PATRONI_CITUS_GROUP"),
 ];
 
+pub(super) const GUARD: &[Row] = &[
+    local("guard", Kind::Section, "The process that stops PostgreSQL when its lease ends and the agent is not there."),
+    local("guard.mode", Kind::WatchdogMode, "`off`, `automatic` (where there can be one) or `required` (to lead).")
+        .default("automatic")
+        .env("PATRONI_GUARD_MODE"),
+];
+
 pub(super) const WATCHDOG: &[Row] = &[
     local("watchdog", Kind::Section, "The kernel's watchdog as a last line of defence."),
     local("watchdog.mode", Kind::WatchdogMode, "`off`, `automatic` (if there is one) or `required` (to lead).")

@@ -288,7 +288,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
     [local::ROOT, local::LOG, local::CTL, local::RESTAPI, local::BOOTSTRAP, store::ROWS, local::CITUS]
         .into_iter()
         .chain([postgresql::ADDRESSES, postgresql::AUTHENTICATION, postgresql::ROWS])
-        .chain([local::WATCHDOG, local::TAGS, dynamic::ROWS])
+        .chain([local::GUARD, local::WATCHDOG, local::TAGS, dynamic::ROWS])
         .flatten()
 }
 

@@ -40,11 +40,17 @@ impl Agent {
         if self.setup.settings.pause {
             return Some(Arm::Off);
         }
+        // 1. The store is silent; we stop PostgreSQL before the lease ends, and start it again as a standby.
+        // 2. The lease, which nobody has taken from us, ends.
+        // 3. A guard that goes by the lease alone stops the standby, again and again.
+        // Therefore it rests whenever nothing can be written, and is woken together with what is to become primary.
+        if self.seen.is_some() && !self.may_be_writable() {
+            return Some(Arm::Off);
+        }
         if let Some(lease) = self.memory.lease {
             return Some(Arm::Until { fence_at: lease.fence_at(), ends_at: lease.ends_at() });
         }
         let released = self.memory.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some());
-        let harmless = self.seen.is_some() && !self.may_be_writable();
-        (released || harmless).then_some(Arm::Off)
+        released.then_some(Arm::Off)
     }
 }

@@ -10,6 +10,7 @@ use tamada_model::{
 };
 
 use crate::decision::{Fact, Leave, Note};
+use crate::guard::GuardState;
 use crate::plan::{Command, DcsWrite, WriteOutcome};
 use crate::view::Asked;
 
@@ -60,6 +61,8 @@ pub enum Event {
     Checkpointed(bool),
     Request(RequestId, Request),
     Setup(Box<Setup>),
+    /// The guard is there, or there is none.
+    Guard(GuardState),
     Shutdown,
 }
 

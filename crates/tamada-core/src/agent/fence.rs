@@ -32,11 +32,7 @@ impl Agent {
     }
 
     pub(super) fn may_be_writable(&self) -> bool {
-        let role = self.seen.as_ref().map(|seen| seen.postgres.role);
-        let job_makes_primary = self.running.as_ref().is_some_and(|running| {
-            let restarts = matches!(running.job, Job::Restart { .. }) && role.is_some_and(Role::is_primary);
-            running.job.makes_primary() || restarts
-        });
+        let job_makes_primary = self.running.as_ref().is_some_and(|running| self.makes_primary(&running.job));
         let running = self.seen.as_ref().filter(|seen| seen.postgres.process.is_running());
         job_makes_primary
             || self.promoted_unseen
@@ -44,5 +40,11 @@ impl Agent {
                 Answers::Live(live) => live.is_primary(),
                 Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => seen.postgres.role.is_primary(),
             })
+    }
+
+    /// Or leaves it one.
+    pub(super) fn makes_primary(&self, job: &Job) -> bool {
+        let role = self.seen.as_ref().map(|seen| seen.postgres.role);
+        job.makes_primary() || (matches!(job, Job::Restart { .. }) && role.is_some_and(Role::is_primary))
     }
 }

@@ -59,7 +59,7 @@ impl Agent {
         self.memory.was_running = false;
         self.again = true;
         self.overtaken = true;
-        self.promoted_unseen |= running.job.makes_primary();
+        self.promoted_unseen |= self.makes_primary(&running.job);
         match &end {
             JobEnd::Failed(why) => {
                 effects.push(Effect::Log(Note::error(format!("{} failed: {why}", running.job.text()))));

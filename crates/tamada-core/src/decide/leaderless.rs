@@ -121,6 +121,7 @@ fn standing(because: &Unfit) -> Standing {
         | Unfit::TimelineBehindCluster { .. }
         | Unfit::Paused
         | Unfit::NotInFailsafe
+        | Unfit::WithoutGuard { .. }
         | Unfit::LagsBehindLeader { .. }
         | Unfit::PositionUnknown
         | Unfit::TimelineUnknown

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tamada_model::{Answers, Cluster, Initialize, Role};
 
 use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
+use crate::guard::{Guarding, guarding};
 use crate::history::{self, Needed};
 use crate::memory::{CheckpointAfterPromote, Mark, StepDownMode};
 use crate::restart::InThisPass;
@@ -24,6 +25,9 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
         return paused_standby(view, cluster);
     }
     if let Some(step) = refused(view) {
+        return step;
+    }
+    if let Some(step) = unguarded(view) {
         return step;
     }
     match renew(view) {
@@ -52,6 +56,23 @@ fn refused(view: &View<'_>) -> Option<Step> {
     if view.memory.pre_promote_refused {
         decision = decision.mark(Mark::PromotionRefused);
     }
+    Some(decision.into())
+}
+
+/// 13.1, with a guard in the place of the watchdog.
+pub fn unguarded(view: &View<'_>) -> Option<Step> {
+    let Guarding::Missing(because) = guarding(view) else { return None };
+    if view.settings.pause {
+        return None;
+    }
+    let was_primary = view.is_primary();
+    let because = Reason::NoGuard { because: because.to_owned(), was_primary };
+    let decision = match was_primary {
+        true => Decision::new(Verdict::StepDown(StepDownMode::Graceful), because)
+            .note(Note::error("Demoting self because there is no guard")),
+        false => Decision::new(Verdict::Release(None), because)
+            .note(Note::error("Not promoting self because there is no guard")),
+    };
     Some(decision.into())
 }
 
@@ -127,6 +148,9 @@ fn promote(view: &View<'_>, lease: HeldLease) -> Step {
         Answers::Silent { because } => {
             return Decision::stay(Reason::PostgresSilent { because: because.clone() }).into();
         }
+    }
+    if guarding(view) == Guarding::Awaited && !view.settings.pause {
+        return Decision::stay(Reason::WaitingForGuard).into();
     }
     let left = view.now.mono.until(lease.fence_at());
     if left < LEAST_TO_PROMOTE {

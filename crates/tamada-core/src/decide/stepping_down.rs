@@ -7,6 +7,7 @@ use std::time::Duration;
 use tamada_model::{Cluster, FailoverKind, Role};
 
 use crate::decision::{Chore, Decision, Reason, Step, Verdict};
+use crate::guard::{Guarding, guarding};
 use crate::memory::{Mark, StepDown, StepDownMode};
 use crate::switchover::{Possible, Wanted, possible};
 use crate::view::View;
@@ -66,6 +67,8 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
                 .notes(notes)
                 .into()
         }
+        // Nobody has everything, and we may not lead on.
+        Possible::No(notes) if guarding(view) != Guarding::Enough => release(notes),
         Possible::No(notes) => {
             let decision = Decision::stay(Reason::SwitchoverAbandoned { needed: position.checkpoint });
             let request = cluster.failover.as_ref().map(|request| Chore::ClearFailover(request.stamp.clone()));

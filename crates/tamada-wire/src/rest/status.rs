@@ -1,7 +1,7 @@
 //! The status document: `GET /patroni` and the body of every health check (rest-api.md 2).
 
 use serde_json::{Value, json};
-use tamada_model::{AgentVersion, Live, Lsn, Mono, Report, Standby, Timeline, WalSender};
+use tamada_model::{AgentVersion, GuardStanding, Live, Lsn, Mono, Report, Standby, Timeline, WalSender};
 
 use super::{Shown, Timing};
 use crate::json::Fields;
@@ -77,6 +77,7 @@ fn put_member(report: &Report, fields: &mut Fields) {
     fields.maybe("pending_restart_reason", reasons);
     fields.maybe("scheduled_restart", report.scheduled_restart.as_ref().map(shown_restart));
     fields.truth("watchdog_failed", report.watchdog_failed);
+    fields.maybe("guard", report.guard.map(GuardStanding::text));
     let (scope, name) = (report.scope.as_str(), report.name.as_str());
     fields.put("patroni", json!({"version": AgentVersion::SPOKEN, "scope": scope, "name": name}));
 }
