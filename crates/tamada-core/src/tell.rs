@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tamada_model::{
-    AgentVersion, Answers, Cluster, DataDir, GuardMode, GuardStanding, Job, Lsn, Member, Mono, Report, Role, State, SynchronousMode, Tags,
-    Timeline, Wall,
+    AgentVersion, Answers, Cluster, DataDir, GuardMode, GuardStanding, Job, Lsn, Member, Mono, Report, Role, State,
+    SynchronousMode, Tags, Timeline, Wall,
 };
 
 use crate::agent::{Arm, Setup};

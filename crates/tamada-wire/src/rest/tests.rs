@@ -116,7 +116,8 @@ fn what_waits_and_what_fails_is_shown() {
     });
     let change = ChangedValue { old: "100".into(), new: "200".into() };
     change_facts(&mut report, |facts| facts.pending_restart = [("max_connections".to_owned(), change)].into());
-    let names = ["pause", "watchdog_failed", "failsafe_mode_is_active", "scheduled_restart", "pending_restart", "guard"];
+    let names =
+        ["pause", "watchdog_failed", "failsafe_mode_is_active", "scheduled_restart", "pending_restart", "guard"];
     let restart = json!({"schedule": "2030-01-01T00:00:00+00:00", "timeout": 7});
     assert_eq!(fields(&report, &names), json!([true, true, true, restart, true, "failed"]));
     let reason = json!({"max_connections": {"old_value": "100", "new_value": "200"}});

@@ -132,7 +132,9 @@ impl Charge {
         if place.medium == Medium::Disk {
             let path = place.path.display();
             if keeper.mode == GuardMode::Required {
-                return Err(io::Error::other(format!("{path} is not in memory, and a disk that hangs would stop the guard")));
+                return Err(io::Error::other(format!(
+                    "{path} is not in memory, and a disk that hangs would stop the guard"
+                )));
             }
             tracing::warn!("The guard's page {path} is not in memory: a disk that hangs can stop the guard");
         }
@@ -269,12 +271,17 @@ impl Keep {
     /// Returns when it is in office. One that was there before it has no office any more.
     async fn start(&self) -> Result<Guard, String> {
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("tamada").arg("guard").args([self.place.path.as_os_str(), self.data_dir.as_os_str(), &self.program]);
+        command.arg0("tamada").arg("guard").args([
+            self.place.path.as_os_str(),
+            self.data_dir.as_os_str(),
+            &self.program,
+        ]);
         let page = self.place.file.try_clone().map_err(|error| error.to_string())?;
         command.env_clear().stdin(Stdio::from(page)).stdout(Stdio::piped());
         let starting = command.spawn().map_err(|error| format!("it cannot be started: {error}"))?;
         let said = tokio::time::timeout(START, starting.wait_with_output()).await;
-        let said = said.map_err(|_| format!("it was not ready within {START:?}"))?.map_err(|error| error.to_string())?;
+        let said =
+            said.map_err(|_| format!("it was not ready within {START:?}"))?.map_err(|error| error.to_string())?;
         let said = String::from_utf8_lossy(&said.stdout);
         let guard = Guard::understood(&said).ok_or_else(|| format!("it cannot begin: {}", said.trim()))?;
         self.post.send_modify(|post| post.guard = Some(guard.bell.clone()));

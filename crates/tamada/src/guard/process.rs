@@ -70,7 +70,10 @@ fn parse(text: &str) -> Option<Stat> {
 /// This boot of the machine, as a number. Zero if it cannot be told.
 pub fn boot() -> u64 {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    text.trim().rsplit('-').flat_map(|part| u64::from_str_radix(part, 16)).fold(0, |all, part| all.rotate_left(16) ^ part)
+    text.trim()
+        .rsplit('-')
+        .flat_map(|part| u64::from_str_radix(part, 16))
+        .fold(0, |all, part| all.rotate_left(16) ^ part)
 }
 
 #[cfg(test)]

@@ -188,11 +188,8 @@ impl Watch {
             tv_nsec: at.subsec_nanos().into(),
         };
         // Refused only for a descriptor that is no timer.
-        let _ = timerfd_settime(
-            &self.timer,
-            TimerfdTimerFlags::ABSTIME,
-            &Itimerspec { it_interval: nothing, it_value },
-        );
+        let _ =
+            timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval: nothing, it_value });
     }
 
     /// Until the alarm, a new order, or the end of the agent.

@@ -23,6 +23,16 @@ pub struct Town {
     pub store: Store,
     pub members: Vec<Member>,
     user: User,
+    times: Times,
+}
+
+/// How soon a member that is lost is replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Times {
+    /// A leader may be held up for ten seconds before it gives up its lock.
+    Patient,
+    /// For three.
+    Hasty,
 }
 
 pub struct Member {
@@ -86,6 +96,15 @@ fn seen_within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Optio
 impl Town {
     /// Starts what runs beside the members, and prepares `count` of them, a, b, c …; none runs yet.
     pub fn new(kind: Kind, count: usize) -> Self {
+        Self::with(kind, count, Times::Patient)
+    }
+
+    /// Where leases end soon.
+    pub fn hasty(kind: Kind, count: usize) -> Self {
+        Self::with(kind, count, Times::Hasty)
+    }
+
+    fn with(kind: Kind, count: usize, times: Times) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let base = std::env::temp_dir().join(format!("tamada-town-{process}-{number}"));
@@ -106,7 +125,7 @@ impl Town {
                 agent: None,
             })
             .collect();
-        let mut town = Self { base, store: Store::new(kind, count), members, user };
+        let mut town = Self { base, store: Store::new(kind, count), members, user, times };
         for at in 0..count {
             town.write_configuration(at, "");
         }
@@ -123,16 +142,20 @@ impl Town {
         command
     }
 
-    /// `extra`: lines for the end of the file. A leader may be held up for ten seconds before it gives up its lock.
+    /// `extra`: lines for the end of the file.
     pub fn write_configuration(&self, at: usize, extra: &str) {
         let member = &self.members[at];
         let (base, name, rest, postgres) = (self.base.display(), &member.name, member.rest, member.postgres);
+        let times = match self.times {
+            Times::Patient => "ttl: 15\n    loop_wait: 1\n    retry_timeout: 5",
+            Times::Hasty => "ttl: 5\n    loop_wait: 1\n    retry_timeout: 2",
+        };
         let (bin, store) = (pg_bin().display().to_string(), self.store.section(&self.base, Some(at)));
         let text = format!(
             "scope: town\nname: {name}\n\
              restapi: {{listen: '127.0.0.1:{rest}', connect_address: '127.0.0.1:{rest}'}}\n\
              {store}\n\
-             bootstrap:\n  dcs:\n    ttl: 15\n    loop_wait: 1\n    retry_timeout: 5\n    postgresql:\n      \
+             bootstrap:\n  dcs:\n    {times}\n    postgresql:\n      \
              use_pg_rewind: true\n      parameters: {{max_connections: 50, shared_buffers: 16MB, wal_keep_size: 64MB}}\n\
              \x20 initdb: [{{encoding: UTF8}}, data-checksums]\n\
              postgresql:\n  listen: 127.0.0.1:{postgres}\n  connect_address: 127.0.0.1:{postgres}\n  \
@@ -168,8 +191,13 @@ impl Town {
     }
 
     pub fn start(&mut self, at: usize) {
+        self.start_program(at, &self.base.join("tamada"));
+    }
+
+    /// Another copy of the binary.
+    pub fn start_program(&mut self, at: usize, program: &Path) {
         let log = self.log_file(&self.members[at].name);
-        let mut command = self.command(&self.base.join("tamada"));
+        let mut command = self.command(program);
         command.arg("run").arg(self.config(at)).stdout(Stdio::null()).stderr(log).process_group(0);
         self.members[at].agent = Some(command.spawn().expect("the binary was copied"));
     }
@@ -185,6 +213,18 @@ impl Town {
         let mut agent = self.members[at].agent.take()?;
         signal(agent.id(), rustix::process::Signal::TERM);
         wait("the agent ends", || agent.try_wait().expect("it is our child")).code()
+    }
+
+    pub fn freeze_agent(&self, at: usize) {
+        self.members[at].agent_pid().into_iter().for_each(|agent| signal(agent, rustix::process::Signal::STOP));
+    }
+
+    pub fn thaw_agent(&self, at: usize) {
+        self.members[at].agent_pid().into_iter().for_each(|agent| signal(agent, rustix::process::Signal::CONT));
+    }
+
+    pub fn data_dir(&self, at: usize) -> PathBuf {
+        self.base.join(format!("pg-{}", self.members[at].name))
     }
 
     pub fn wait_for_exit(&mut self, at: usize) -> Option<i32> {

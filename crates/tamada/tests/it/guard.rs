@@ -1,0 +1,304 @@
+//! The guard: whatever becomes of the agent, its PostgreSQL is not writable beyond the lease. Only a second etcd-like
+//! majority makes that visible, so most towns have an etcd beside them; one has voters of its own.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::store::Kind;
+use crate::town::{Town, signal, wait};
+
+/// A leader and a replica, and a table to write to.
+fn pair(kind: Kind) -> (Town, usize, usize) {
+    pair_with(kind, "")
+}
+
+fn pair_with(kind: Kind, extra: &str) -> (Town, usize, usize) {
+    let mut town = Town::hasty(kind, 2);
+    (0..2).for_each(|at| town.write_configuration(at, extra));
+    town.start_all();
+    let leader = town.wait_for_cluster(1);
+    town.sql(leader, "create table t (n int)").expect("the primary is writable");
+    wait_for_standing(&town, leader, "armed");
+    (town, leader, 1 - leader)
+}
+
+fn wait_for_standing(town: &Town, at: usize, standing: &str) {
+    wait("the status page says how the guard stands", || (town.status(at)?["guard"] == standing).then_some(()));
+}
+
+/// The guards at work for this data directory.
+fn guards(town: &Town, at: usize) -> Vec<u32> {
+    let data_dir = town.data_dir(at).canonicalize().expect("it was made");
+    let processes = fs::read_dir("/proc").expect("Linux").flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_guard = |pid: &u32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        name.trim() == "tamada-guard"
+            && words.split(|byte| *byte == 0).any(|word| word == data_dir.as_os_str().as_bytes())
+    };
+    pids.filter(is_guard).collect()
+}
+
+fn wait_for_guard(town: &Town, at: usize, besides: Option<u32>) -> u32 {
+    wait("one guard is on duty", || match guards(town, at)[..] {
+        [guard] if Some(guard) != besides => Some(guard),
+        _ => None,
+    })
+}
+
+/// The page that a guard reads.
+fn page(guard: u32) -> PathBuf {
+    fs::read_link(format!("/proc/{guard}/fd/0")).expect("it is its standard input")
+}
+
+/// Clients at each member that write as fast as they are let. When the last write there was acknowledged, and the first.
+fn written_meanwhile(town: &Town, old: usize, new: usize, mut what: impl FnMut()) -> (Instant, Instant) {
+    let done = AtomicBool::new(false);
+    let acknowledged = |at: usize| {
+        let mut ends: Option<(Instant, Instant)> = None;
+        while !done.load(Ordering::Relaxed) {
+            if town.sql(at, "insert into t values (1)").is_ok() {
+                let now = now();
+                ends = Some((ends.map_or(now, |(first, _)| first), now));
+            }
+        }
+        ends
+    };
+    std::thread::scope(|scope| {
+        let old = scope.spawn(|| acknowledged(old));
+        let new_writes = scope.spawn(|| acknowledged(new));
+        what();
+        wait("the other member is writable", || town.sql(new, "insert into t values (2)").ok());
+        done.store(true, Ordering::Relaxed);
+        let last_of_old = old.join().expect("it only writes").expect("it was the primary").1;
+        (last_of_old, new_writes.join().expect("it only writes").map_or_else(now, |(first, _)| first))
+    })
+}
+
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn killed_agent(kind: Kind) {
+    let (mut town, old, new) = pair(kind);
+    let guard = wait_for_guard(&town, old, None);
+    let agent = town.members[old].agent_pid().expect("it runs");
+    let (last, first) = written_meanwhile(&town, old, new, || signal(agent, Signal::KILL));
+    assert!(last < first, "both acknowledged writes for {:?}", last - first);
+    assert_eq!(town.postmaster(old), None);
+    wait("nobody needs the guard any more", || guards(&town, old).is_empty().then_some(()));
+    assert!(is_gone(guard) && !page(wait_for_guard(&town, new, None)).starts_with("/tmp"), "pages lie in memory");
+
+    town.kill_agent(old);
+    town.start(old);
+    assert_eq!(town.wait_for_cluster(1), new);
+}
+
+#[test]
+fn a_primary_whose_agent_was_killed_stops_before_another_can_write() {
+    killed_agent(Kind::Etcd);
+}
+
+#[test]
+fn so_it_is_with_the_embedded_store() {
+    killed_agent(Kind::Embedded { witnesses: 1 });
+}
+
+#[test]
+fn a_primary_whose_agent_is_frozen_stops_before_another_can_write() {
+    let (town, old, new) = pair(Kind::Etcd);
+    let (last, first) = written_meanwhile(&town, old, new, || town.freeze_agent(old));
+    assert!(last < first, "both acknowledged writes for {:?}", last - first);
+    assert_eq!((town.postmaster(old), guards(&town, old).len()), (None, 1));
+
+    town.thaw_agent(old);
+    assert_eq!(town.wait_for_cluster(1), new);
+    wait_for_standing(&town, old, "disarmed");
+    assert!(town.log(old).contains("The guard has stopped PostgreSQL"));
+}
+
+#[test]
+fn a_frozen_postmaster_is_killed_with_its_children() {
+    let (town, old, new) = pair(Kind::Etcd);
+    let postmaster = town.postmaster(old).expect("it runs");
+    let family = children(postmaster);
+    assert!(family.len() > 4, "the postmaster and its processes");
+    let (last, first) = written_meanwhile(&town, old, new, || {
+        town.freeze_agent(old);
+        signal(postmaster, Signal::STOP);
+    });
+    assert!(last < first, "both acknowledged writes for {:?}", last - first);
+    wait("all of them are gone", || family.iter().all(|pid| is_gone(*pid)).then_some(()));
+    town.thaw_agent(old);
+    assert_eq!(town.wait_for_cluster(1), new);
+}
+
+/// Each has a session and a group of its own.
+fn children(parent: u32) -> Vec<u32> {
+    let parent = parent.to_string();
+    let processes = fs::read_dir("/proc").expect("Linux").flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().and_then(|fields| fields.split(' ').nth(1)) == Some(&parent)
+    };
+    pids.filter(is_child).collect()
+}
+
+fn is_gone(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
+}
+
+#[test]
+fn an_agent_restarted_within_the_lease_finds_its_primary_running_and_takes_the_guard_over() {
+    let (mut town, leader, _) = pair(Kind::Etcd);
+    let (guard, postmaster) = (wait_for_guard(&town, leader, None), town.postmaster(leader));
+    town.kill_agent(leader);
+    town.start(leader);
+    let its_own = wait_for_guard(&town, leader, Some(guard));
+    assert!(is_gone(guard));
+    assert_eq!(town.wait_for_cluster(1), leader);
+    wait_for_standing(&town, leader, "armed");
+    // Longer than the lease that was left, and three renewals.
+    let log = town.log(leader).len();
+    wait("some heartbeats", || (town.log(leader)[log..].matches("the leader with the lock").count() > 6).then_some(()));
+    assert_eq!((town.postmaster(leader), guards(&town, leader)), (postmaster, vec![its_own]));
+}
+
+#[test]
+fn an_agent_restarted_after_the_lease_comes_back_as_a_replica() {
+    let (mut town, old, new) = pair(Kind::Etcd);
+    town.kill_agent(old);
+    wait("the guard stops PostgreSQL", || town.postmaster(old).is_none().then_some(()));
+    wait("the other member leads", || town.leader().filter(|at| *at == new));
+    town.start(old);
+    assert_eq!(town.wait_for_cluster(1), new);
+    wait_for_standing(&town, old, "disarmed");
+}
+
+#[test]
+fn a_guard_that_is_killed_or_frozen_is_replaced_and_the_next_one_guards_as_well() {
+    let (town, old, new) = pair(Kind::Etcd);
+    let first = wait_for_guard(&town, old, None);
+    signal(first, Signal::KILL);
+    let second = wait_for_guard(&town, old, Some(first));
+    signal(second, Signal::STOP);
+    wait_for_guard(&town, old, Some(second));
+    let log = town.log(old);
+    assert!(log.contains("has ended: starting another") && log.contains("does not answer: starting another"), "{log}");
+    assert_eq!(town.leader(), Some(old));
+    wait_for_standing(&town, old, "armed");
+
+    let (last, first) = written_meanwhile(&town, old, new, || town.freeze_agent(old));
+    assert!(last < first, "both acknowledged writes for {:?}", last - first);
+    town.thaw_agent(old);
+}
+
+#[test]
+fn who_requires_a_guard_and_has_none_does_not_lead() {
+    use std::os::unix::fs::PermissionsExt;
+    let (town, old, new) = pair_with(Kind::Etcd, "guard: {mode: required}");
+    town.sql(old, "insert into t values (1)").expect("the primary is writable");
+    // No other process can be started from the binary; those that run go on.
+    fs::set_permissions(town.base.join("tamada"), fs::Permissions::from_mode(0o600)).expect("it is ours");
+    signal(wait_for_guard(&town, old, None), Signal::KILL);
+    assert_eq!(wait("the other member leads", || town.leader().filter(|at| *at == new)), new);
+    wait("nothing is lost", || (town.sql(new, "select count(*) from t").ok()? == "1").then_some(()));
+    assert!(town.log(old).contains("Demoting self because there is no guard"), "{}", town.log(old));
+    wait("it follows", || (town.status(old)?["replication_state"] == "streaming").then_some(()));
+    let status = town.status(old).expect("it answers");
+    assert_eq!((&status["guard"], &status["watchdog_failed"]), (&"failed".into(), &true.into()));
+
+    fs::set_permissions(town.base.join("tamada"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    wait_for_standing(&town, old, "disarmed");
+}
+
+#[test]
+fn a_machine_that_wakes_up_after_its_lease_has_no_primary() {
+    let (town, old, new) = pair(Kind::Etcd);
+    let guard = wait_for_guard(&town, old, None);
+    let postmaster = town.postmaster(old).expect("it runs");
+    let agent = town.members[old].agent_pid().expect("it runs");
+    let everybody = [vec![guard, postmaster, agent], children(postmaster)].concat();
+    everybody.iter().for_each(|pid| signal(*pid, Signal::STOP));
+    wait("the other member is writable", || town.sql(new, "insert into t values (2)").ok());
+    assert_eq!(town.postmaster(old), Some(postmaster));
+    everybody.iter().for_each(|pid| signal(*pid, Signal::CONT));
+    wait("it is gone", || is_gone(postmaster).then_some(()));
+    assert_eq!(town.wait_for_cluster(1), new);
+}
+
+#[test]
+fn in_pause_and_after_a_clean_stop_there_is_nothing_to_guard() {
+    let (mut town, leader, other) = pair(Kind::Etcd);
+    let (said, code) = town.ctl(leader, &["pause", "--wait"]);
+    assert_eq!(code, Some(0), "{said}");
+    wait_for_standing(&town, leader, "disarmed");
+    let guard = wait_for_guard(&town, leader, None);
+    let (postmaster, page) = (town.postmaster(leader), page(guard));
+    town.kill_agent(leader);
+    wait("the guard has nothing to do", || is_gone(guard).then_some(()));
+    assert!(!page.exists() && postmaster.is_some() && town.postmaster(leader) == postmaster);
+
+    town.start(leader);
+    wait_for_standing(&town, leader, "disarmed");
+    let (said, code) = town.ctl(leader, &["resume", "--wait"]);
+    assert_eq!(code, Some(0), "{said}");
+    wait("there is a leader again", || town.leader());
+    let leader = town.wait_for_cluster(1);
+    wait_for_standing(&town, leader, "armed");
+
+    assert_eq!(town.stop(leader), Some(0));
+    wait("the guard has nothing to do", || guards(&town, leader).is_empty().then_some(()));
+    let _ = other;
+}
+
+#[test]
+fn a_new_binary_takes_over_from_the_old_one() {
+    let (mut town, leader, _) = pair(Kind::Etcd);
+    let (guard, postmaster) = (wait_for_guard(&town, leader, None), town.postmaster(leader));
+    let upgraded = town.base.join("tamada-upgraded");
+    let copied = Command::new("cp").arg("-p").arg(town.base.join("tamada")).arg(&upgraded).status();
+    assert!(copied.expect("cp belongs to every system").success());
+    town.kill_agent(leader);
+    town.start_program(leader, &upgraded);
+    let its_own = wait_for_guard(&town, leader, Some(guard));
+    assert_eq!(fs::read_link(format!("/proc/{its_own}/exe")).ok(), Some(upgraded));
+    assert_eq!(town.wait_for_cluster(1), leader);
+    wait_for_standing(&town, leader, "armed");
+    assert_eq!(town.postmaster(leader), postmaster);
+}
+
+#[test]
+fn it_is_switched_off_and_on_again_without_a_restart() {
+    let (town, leader, _) = pair(Kind::Etcd);
+    let guard = wait_for_guard(&town, leader, None);
+    town.write_configuration(leader, "guard: {mode: off}");
+    assert_eq!(town.post(leader, "/reload", "").map(|(code, _)| code), Some(202));
+    wait("it goes", || is_gone(guard).then_some(()));
+    wait("and is not shown", || town.status(leader)?.get("guard").is_none().then_some(()));
+    town.write_configuration(leader, "");
+    assert_eq!(town.post(leader, "/reload", "").map(|(code, _)| code), Some(202));
+    wait_for_standing(&town, leader, "armed");
+    wait_for_guard(&town, leader, Some(guard));
+    assert_eq!(town.leader(), Some(leader));
+}
+
+#[test]
+fn an_operators_own_server_and_shell_are_left_alone() {
+    let (mut town, old, _) = pair(Kind::Etcd);
+    let mut shell = Command::new("sleep").arg("600").current_dir(town.data_dir(old)).spawn().expect("it exists");
+    town.kill_agent(old);
+    wait("the guard stops PostgreSQL", || town.postmaster(old).is_none().then_some(()));
+    wait("the guard is done", || guards(&town, old).is_empty().then_some(()));
+    assert!(shell.try_wait().expect("it is our child").is_none(), "a shell in the data directory is none of ours");
+    shell.kill().expect("it is our child");
+    shell.wait().expect("it is our child");
+}
