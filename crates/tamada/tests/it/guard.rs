@@ -1,5 +1,4 @@
-//! The guard: whatever becomes of the agent, its PostgreSQL is not writable beyond the lease. Only a second etcd-like
-//! majority makes that visible, so most towns have an etcd beside them; one has voters of its own.
+//! The guard: whatever becomes of the agent, its PostgreSQL is not writable beyond the lease.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -58,27 +57,30 @@ fn page(guard: u32) -> PathBuf {
     fs::read_link(format!("/proc/{guard}/fd/0")).expect("it is its standard input")
 }
 
-/// Clients at each member that write as fast as they are let. When the last write there was acknowledged, and the first.
-fn written_meanwhile(town: &Town, old: usize, new: usize, mut what: impl FnMut()) -> (Instant, Instant) {
-    let done = AtomicBool::new(false);
+/// Clients at each member that write as fast as they are let, and then `what`. When the last write at the old one was
+/// acknowledged, and the first at the new one.
+fn written_meanwhile(town: &Town, old: usize, new: usize, what: impl FnOnce()) -> (Instant, Instant) {
+    let (begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
     let acknowledged = |at: usize| {
         let mut ends: Option<(Instant, Instant)> = None;
         while !done.load(Ordering::Relaxed) {
             if town.sql(at, "insert into t values (1)").is_ok() {
                 let now = now();
                 ends = Some((ends.map_or(now, |(first, _)| first), now));
+                begun.store(true, Ordering::Relaxed);
             }
         }
         ends
     };
     std::thread::scope(|scope| {
-        let old = scope.spawn(|| acknowledged(old));
-        let new_writes = scope.spawn(|| acknowledged(new));
+        let (at_old, at_new) = (scope.spawn(|| acknowledged(old)), scope.spawn(|| acknowledged(new)));
+        wait("clients write", || begun.load(Ordering::Relaxed).then_some(()));
         what();
         wait("the other member is writable", || town.sql(new, "insert into t values (2)").ok());
+        let after = now();
         done.store(true, Ordering::Relaxed);
-        let last_of_old = old.join().expect("it only writes").expect("it was the primary").1;
-        (last_of_old, new_writes.join().expect("it only writes").map_or_else(now, |(first, _)| first))
+        let last_of_old = at_old.join().expect("it only writes").expect("it was the primary").1;
+        (last_of_old, at_new.join().expect("it only writes").map_or(after, |(first, _)| first))
     })
 }
 
@@ -237,7 +239,7 @@ fn a_machine_that_wakes_up_after_its_lease_has_no_primary() {
 
 #[test]
 fn in_pause_and_after_a_clean_stop_there_is_nothing_to_guard() {
-    let (mut town, leader, other) = pair(Kind::Etcd);
+    let (mut town, leader, _) = pair(Kind::Etcd);
     let (said, code) = town.ctl(leader, &["pause", "--wait"]);
     assert_eq!(code, Some(0), "{said}");
     wait_for_standing(&town, leader, "disarmed");
@@ -257,7 +259,6 @@ fn in_pause_and_after_a_clean_stop_there_is_nothing_to_guard() {
 
     assert_eq!(town.stop(leader), Some(0));
     wait("the guard has nothing to do", || guards(&town, leader).is_empty().then_some(()));
-    let _ = other;
 }
 
 #[test]
@@ -292,7 +293,7 @@ fn it_is_switched_off_and_on_again_without_a_restart() {
 }
 
 #[test]
-fn an_operators_own_server_and_shell_are_left_alone() {
+fn an_operators_shell_in_the_data_directory_is_left_alone() {
     let (mut town, old, _) = pair(Kind::Etcd);
     let mut shell = Command::new("sleep").arg("600").current_dir(town.data_dir(old)).spawn().expect("it exists");
     town.kill_agent(old);
