@@ -3,8 +3,10 @@
 //! Nothing here has a clock, a thread or chance of its own. A run is made by its seed, and made again by it.
 
 pub mod chance;
+pub mod postgres;
 pub mod store;
 pub mod time;
+pub mod wal;
 
 pub use chance::Chance;
 pub use store::Store;

@@ -1,0 +1,314 @@
+//! What a look would show, in the words of `tamada-postgres`: no more than it could know, and as late as it would.
+
+use tamada_model::{
+    Answers, Comparison, Control as ControlFacts, ControlState, DataDir, Divergence, HistoryFile, Live, Lsn, Now,
+    PendingRestart, PgMajor, PgVersion, PostgresFacts, Present, Process, RecoveryMatch, Standby, Standing, State,
+    Timeline, Upstream, WalReceiver, WalSender,
+};
+
+use super::node::{Control, Link, Node, Phase, Recovery, Server};
+use super::{Fleet, Net};
+use crate::Host;
+
+const VERSION: u32 = 150_008;
+const MAJOR: PgMajor = PgMajor::of(15);
+
+/// Our own position, as the divergence check finds it.
+struct Local {
+    timeline: Timeline,
+    lsn: Lsn,
+    in_recovery: bool,
+}
+
+impl Fleet {
+    pub fn facts(&self, host: Host, at: Now, leader_timeline: Option<Timeline>) -> PostgresFacts {
+        let node = self.node(host);
+        let notes = &node.notes;
+        PostgresFacts {
+            seen_at: at.mono,
+            data: self.data_dir(node),
+            process: node.server.as_ref().map_or(Process::Absent, |server| Process::Running {
+                pid: server.pid,
+                started: Self::wall_at(server.launched),
+            }),
+            answers: self.answers(host, node, leader_timeline),
+            state: notes.state,
+            role: notes.role,
+            pending_restart: PendingRestart::new(),
+            callback_called: notes.callback_called,
+            can_rewind: self.traits.use_pg_rewind && self.known_control(node).is_some(),
+        }
+    }
+
+    fn data_dir(&self, node: &Node) -> DataDir {
+        if node.faults.hung {
+            return DataDir::Unreadable("no answer in time".to_owned());
+        }
+        let Some(files) = node.files() else { return DataDir::Empty };
+        DataDir::Present(Box::new(Present {
+            major: Some(MAJOR),
+            system_id: Some(files.system_id),
+            control: self.known_control(node).map(told),
+            backup_label: files.backup_label,
+            recovery_configured: files.signal,
+            unfinished_rewind: files.unfinished_rewind,
+        }))
+    }
+
+    /// pg_controldata is run when no postmaster runs, and when nothing is known.
+    fn known_control(&self, node: &Node) -> Option<Control> {
+        let fresh = node.files().map(|files| files.control);
+        match &node.server {
+            Some(_) => node.notes.control.or(fresh),
+            None => fresh,
+        }
+    }
+
+    fn answers(&self, host: Host, node: &Node, leader: Option<Timeline>) -> Answers {
+        let Some(server) = &node.server else { return Answers::Unasked };
+        let silent = || Answers::Silent { because: "no answer in time".to_owned() };
+        match node.notes.state {
+            State::Stopping => return Answers::Unasked,
+            State::Starting | State::BootstrapStarting | State::Restarting if server.phase == Phase::Starting => {
+                return Answers::Rejecting;
+            }
+            State::InitDb
+            | State::InitDbFailed
+            | State::CustomBootstrap
+            | State::CustomBootstrapFailed
+            | State::CreatingReplica
+            | State::Running
+            | State::Starting
+            | State::BootstrapStarting
+            | State::StartFailed
+            | State::Restarting
+            | State::RestartFailed
+            | State::Stopped
+            | State::StopFailed
+            | State::Crashed => {}
+        }
+        if node.faults.stands_still() {
+            return silent();
+        }
+        if !server.phase.takes_connections() {
+            return Answers::Rejecting;
+        }
+        self.live(host, node, server, leader).map_or_else(silent, |live| Answers::Live(Box::new(live)))
+    }
+
+    fn live(&self, host: Host, node: &Node, server: &Server, leader: Option<Timeline>) -> Option<Live> {
+        let files = node.files()?;
+        let standing = match &server.recovery {
+            None => Standing::Primary { timeline: self.wal.timeline(files.end.0), flushed: files.end.1 },
+            Some(recovery) => Standing::Standby(Box::new(self.standby(host, node, recovery, leader))),
+        };
+        Some(Live {
+            server_version: PgVersion::from_number(VERSION),
+            postmaster_start_time: Self::wall_at(server.launched),
+            standing,
+            replication: self.senders(host, node),
+            slots: files.slots.values().cloned().collect(),
+            restore_command: String::new(),
+        })
+    }
+
+    fn standby(&self, host: Host, node: &Node, recovery: &Recovery, leader: Option<Timeline>) -> Standby {
+        Standby {
+            received: recovery.received,
+            replayed: Some(recovery.replayed),
+            replayed_at: recovery.replayed_at.map(Self::wall_at),
+            replay_paused: recovery.paused,
+            receiver: node.link().map(|link| self.receiver(host, link)),
+            timeline: self.standby_timeline(node, leader),
+        }
+    }
+
+    /// Asked on a replication connection, unless the cached one fits the leader's.
+    fn standby_timeline(&self, node: &Node, leader: Option<Timeline>) -> Option<Timeline> {
+        let cache = &node.notes.timeline;
+        if cache.get().is_none() || (leader.is_some() && cache.get() != leader) {
+            cache.set(node.replayed(&self.wal).map(|(branch, _)| self.wal.timeline(branch)));
+        }
+        cache.get()
+    }
+
+    fn receiver(&self, host: Host, link: &Link) -> WalReceiver {
+        let timeline = self.node(host).point().map(|(branch, _)| self.wal.timeline(branch));
+        let slot_name = if self.traits.use_slots { host.name().to_owned() } else { String::new() };
+        WalReceiver {
+            status: "streaming".to_owned(),
+            timeline,
+            slot_name,
+            conninfo: format!(
+                "user=replicator host={0} port=5432 application_name={1}",
+                link.upstream.name(),
+                host.name()
+            ),
+            latest_end: Some(link.latest_end),
+        }
+    }
+
+    fn senders(&self, host: Host, node: &Node) -> Vec<WalSender> {
+        let connected: Vec<Host> = self.standbys(host).collect();
+        let sent = node.point().map(|(_, end)| end);
+        let row = |standby: &Host| {
+            let link = self.sender(host, *standby)?;
+            let (sync_state, sync_priority) = node.sync.state_of(*standby, &connected);
+            let behind = link.confirmed < sent && link.confirmed.is_none();
+            Some(WalSender {
+                pid: 20_000 + standby.0 as i32,
+                usename: "replicator".to_owned(),
+                application_name: standby.name().to_owned(),
+                client_addr: Some(standby.name().to_owned()),
+                state: if behind { "catchup" } else { "streaming" }.to_owned(),
+                sync_state: sync_state.to_owned(),
+                sync_priority,
+                written: link.confirmed,
+                flushed: link.confirmed,
+                replayed: link.confirmed,
+            })
+        };
+        connected.iter().filter_map(row).collect()
+    }
+
+    /// How the recovery configuration in force compares with the wanted one.
+    pub fn recovery_match(&self, host: Host, upstream: &Upstream) -> RecoveryMatch {
+        let node = self.node(host);
+        let Some(files) = node.files().filter(|files| files.signal) else { return RecoveryMatch::Restart };
+        let starting = match node.notes.state {
+            State::Starting | State::BootstrapStarting => true,
+            State::InitDb
+            | State::InitDbFailed
+            | State::CustomBootstrap
+            | State::CustomBootstrapFailed
+            | State::CreatingReplica
+            | State::Running
+            | State::StartFailed
+            | State::Restarting
+            | State::RestartFailed
+            | State::Stopping
+            | State::Stopped
+            | State::StopFailed
+            | State::Crashed => false,
+        };
+        if starting || !node.answers() {
+            return RecoveryMatch::Same;
+        }
+        // Whom the receiver really talks to counts more than what is configured.
+        let talking_to = node.link().filter(|_| !node.notes.receiver_forgotten).map(|link| link.upstream);
+        let current = if files.upstream.is_some() { talking_to.or(files.upstream) } else { None };
+        if current == self.host_of(upstream) && node.notes.callback_called {
+            RecoveryMatch::Same
+        } else {
+            RecoveryMatch::Reload
+        }
+    }
+
+    /// The raw material of the question whether this data has left the leader's history.
+    pub fn divergence(&self, host: Host, leader: &Upstream, net: &mut dyn Net) -> Divergence {
+        match self.compare_with(host, leader, net) {
+            Ok(comparison) => Divergence::Compared(Box::new(comparison)),
+            Err(because) => Divergence::Undecided { because: because.to_owned() },
+        }
+    }
+
+    fn compare_with(&self, host: Host, leader: &Upstream, net: &mut dyn Net) -> Result<Comparison, &'static str> {
+        let local = self.local_position(host)?;
+        let upstream = self.host_of(leader).ok_or("the leader has no address")?;
+        let reached = net.delay(host, upstream).is_some() && net.delay(upstream, host).is_some();
+        let leader = self.node(upstream);
+        let end = leader.point().filter(|_| reached && leader.answers()).ok_or("the leader cannot be asked")?;
+        if leader.recovery().is_some() {
+            return Err("the leader is still in recovery");
+        }
+        let leader_timeline = self.wal.timeline(end.0);
+        let behind = local.timeline < leader_timeline;
+        let own_end = self.node(host).files().and_then(|files| files.control.checkpoint_end);
+        Ok(Comparison {
+            local_timeline: local.timeline,
+            local_lsn: local.lsn,
+            in_recovery: local.in_recovery,
+            leader_timeline,
+            leader_history: behind.then(|| self.wal.history(end.0)),
+            shutdown_checkpoint_end: own_end.filter(|_| behind && !local.in_recovery),
+        })
+    }
+
+    fn local_position(&self, host: Host) -> Result<Local, &'static str> {
+        let node = self.node(host);
+        if node.server.is_none() {
+            return self.position_in_control(node);
+        }
+        if let Some((branch, lsn)) = node.replayed(&self.wal).filter(|_| node.answers()) {
+            return Ok(Local { timeline: self.wal.timeline(branch), lsn, in_recovery: true });
+        }
+        match node.notes.state {
+            State::Starting | State::BootstrapStarting => self.position_in_control(node),
+            State::InitDb
+            | State::InitDbFailed
+            | State::CustomBootstrap
+            | State::CustomBootstrapFailed
+            | State::CreatingReplica
+            | State::Running
+            | State::StartFailed
+            | State::Restarting
+            | State::RestartFailed
+            | State::Stopping
+            | State::Stopped
+            | State::StopFailed
+            | State::Crashed => Err("our own position is not known"),
+        }
+    }
+
+    fn position_in_control(&self, node: &Node) -> Result<Local, &'static str> {
+        let files = node.files().filter(|_| !node.faults.hung).ok_or("pg_control could not be read")?;
+        let control = &files.control;
+        let as_primary = Local { timeline: control.checkpoint_timeline, lsn: control.checkpoint, in_recovery: false };
+        match (control.state, control.min_recovery) {
+            (ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery, Some((timeline, lsn))) => {
+                Ok(Local { timeline, lsn, in_recovery: true })
+            }
+            (ControlState::ShutDown | ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery, _) => {
+                Ok(as_primary)
+            }
+            (
+                ControlState::StartingUp
+                | ControlState::ShuttingDown
+                | ControlState::InCrashRecovery
+                | ControlState::InProduction
+                | ControlState::Unknown,
+                _,
+            ) => Err("PostgreSQL was not shut down cleanly"),
+        }
+    }
+
+    /// The local history file of `timeline`.
+    pub fn history_file(&self, host: Host, timeline: Timeline) -> Option<HistoryFile> {
+        let end = self.node(host).point()?;
+        let (branch, _) = self.wal.on_timeline(timeline, end).filter(|_| timeline != Timeline::FIRST)?;
+        let lines = self.wal.history(branch).into_iter();
+        let modified = tamada_wire::time::utc_text(Self::wall_at(self.wal.branch(branch).born));
+        Some(HistoryFile {
+            timeline,
+            lines: lines.map(|(parent, lsn)| (parent.number(), lsn, "no recovery target specified".into())).collect(),
+            modified,
+        })
+    }
+}
+
+fn told(control: Control) -> ControlFacts {
+    let (min_recovery_end_timeline, min_recovery_end) = match control.min_recovery {
+        Some((timeline, lsn)) => (Some(timeline), lsn),
+        None => (None, Lsn::ZERO),
+    };
+    ControlFacts {
+        state: control.state,
+        checkpoint: control.checkpoint,
+        checkpoint_timeline: Some(control.checkpoint_timeline),
+        min_recovery_end,
+        min_recovery_end_timeline,
+        wal_log_hints: true,
+        checksums: false,
+        lines: Vec::new(),
+    }
+}

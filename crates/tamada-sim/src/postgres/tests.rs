@@ -1,0 +1,1 @@
+//! What the model claims of PostgreSQL, rule by rule.
