@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tamada-testing",
         ],
     ),
+    ("tamada-sim", &["tamada-model", "tamada-core", "tamada-wire", "tamada-dcs"]),
     ("tamada-testing", &[]),
     ("xtask", &[]),
 ];

@@ -1,0 +1,102 @@
+//! Many seeds, one after the other, on as many threads as there is room for.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+pub use crate::clock::Stopwatch;
+
+use crate::diary::Diary;
+use crate::invariant::Violation;
+use crate::plant::Plants;
+use crate::swarm;
+use crate::world::{Outcome, World};
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Campaign {
+    pub first: u64,
+    /// `None`: as many as there is time for.
+    pub seeds: Option<u64>,
+    /// `None`: until the seeds are through, or for ever.
+    pub time: Option<Duration>,
+    pub threads: usize,
+}
+
+/// What a campaign has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub seeds: u64,
+    pub simulated: Duration,
+    pub happened: u64,
+    pub acknowledged: u64,
+    pub lost: u64,
+    pub promotions: u64,
+    pub failures: Vec<(u64, Violation)>,
+}
+
+/// A line is printed after so many seeds.
+const REPORT: u64 = 10_000;
+/// More failures than this tell nothing new.
+const ENOUGH: usize = 10;
+
+impl Campaign {
+    pub fn work(&self, next: &AtomicU64, stop: &AtomicBool, clock: &Stopwatch) -> Tally {
+        let mut tally = Tally::default();
+        let last = self.seeds.map(|seeds| self.first + seeds);
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            let through = last.is_some_and(|last| seed >= last);
+            let late = self.time.is_some_and(|time| clock.elapsed() >= time);
+            if through || late || stop.load(Ordering::Relaxed) {
+                return tally;
+            }
+            tally.add(seed, World::new(swarm::script(seed), Plants::none(), Diary::Closed).run());
+            if tally.failures.len() >= ENOUGH {
+                stop.store(true, Ordering::Relaxed);
+            }
+            if (seed + 1 - self.first).is_multiple_of(REPORT) {
+                println!("{} seeds after {:.0} s", seed + 1 - self.first, clock.elapsed().as_secs_f64());
+            }
+        }
+    }
+}
+
+impl Tally {
+    pub fn add(&mut self, seed: u64, outcome: Outcome) {
+        self.seeds += 1;
+        self.simulated += outcome.simulated;
+        self.happened += outcome.happened;
+        self.acknowledged += outcome.acknowledged;
+        self.lost += outcome.lost;
+        self.promotions += outcome.promotions;
+        self.failures.extend(outcome.violation.map(|violation| (seed, violation)));
+    }
+
+    pub fn with(mut self, other: Tally) -> Self {
+        self.seeds += other.seeds;
+        self.simulated += other.simulated;
+        self.happened += other.happened;
+        self.acknowledged += other.acknowledged;
+        self.lost += other.lost;
+        self.promotions += other.promotions;
+        self.failures.extend(other.failures);
+        self.failures.sort_by_key(|(seed, _)| *seed);
+        self
+    }
+
+    pub fn text(&self, took: Duration, threads: usize) -> String {
+        let hours = self.simulated.as_secs_f64() / 3600.0;
+        let minutes = took.as_secs_f64() / 60.0;
+        format!(
+            "{} seeds in {:.1} s: {hours:.0} cluster-hours ({:.0} per minute and thread), {} happenings, {} promotions, {} \
+             writes acknowledged, {} of them lost within what was promised, {} seeds broke a promise",
+            self.seeds,
+            took.as_secs_f64(),
+            hours / minutes / threads as f64,
+            self.happened,
+            self.promotions,
+            self.acknowledged,
+            self.lost,
+            self.failures.len(),
+        )
+    }
+}

@@ -1,0 +1,119 @@
+//! What can go wrong in the world, as values: drawn by a swarm, written down by a scenario, taken away by shrinking.
+
+use std::time::Duration;
+
+use crate::Host;
+use crate::net::Rule;
+
+/// One thing that goes wrong, and is over after a while.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Planned {
+    pub at: Duration,
+    /// Faults of an instant ignore it.
+    pub lasts: Duration,
+    pub fault: Fault,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Fault {
+    // agents and guards
+    /// SIGSTOP to the agent, its PostgreSQL and guard go on; SIGCONT when it is over.
+    FreezeAgent(Host),
+    /// kill -9; started again when it is over.
+    KillAgent(Host),
+    /// As at an upgrade or a shutdown: SIGTERM; started again when it is over.
+    StopAgent(Host),
+    /// kill -9 of the guard.
+    KillGuard(Host),
+    // hosts
+    /// The host sleeps, with everything on it; its clock runs on.
+    Suspend(Host),
+    /// Everything on the host is gone until it is over.
+    PowerOff(Host),
+    /// Everything in the world loses its power, and comes back host by host.
+    Blackout,
+    /// The calendar is set forward or back, in microseconds, and stays so.
+    StepCalendar(Host, i64),
+    // PostgreSQL
+    KillPostgres(Host),
+    CrashBackend(Host),
+    FreezePostgres(Host),
+    HangPostgres(Host),
+    SlowHost(Host, u32),
+    FullDisk(Host),
+    StartsFail(Host),
+    StopTakesLong(Host),
+    LateReplay(Host),
+    ClonesFail(Host),
+    RewindsFail(Host),
+    WalIsGone(Host),
+    LoseData(Host),
+    // the network
+    Net(Rule),
+    // the store
+    StoreAway,
+    StoreSlow(Duration),
+    /// Requests are carried out, but nobody hears.
+    StoreMute,
+    StoreElects,
+    StoreLoses(LostKey),
+    // operators
+    Operator(Operation),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LostKey {
+    Leader,
+    Initialize,
+    Config,
+    Status,
+    History,
+    Member(Host),
+}
+
+impl LostKey {
+    pub fn key(self) -> String {
+        match self {
+            LostKey::Leader => "leader".into(),
+            LostKey::Initialize => "initialize".into(),
+            LostKey::Config => "config".into(),
+            LostKey::Status => "status".into(),
+            LostKey::History => "history".into(),
+            LostKey::Member(host) => format!("members/{}", host.name()),
+        }
+    }
+}
+
+/// What operators do at bad moments.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Operation {
+    Switchover {
+        to: Option<Host>,
+    },
+    Failover {
+        to: Host,
+    },
+    Restart(Host),
+    Reinitialize(Host),
+    /// Resumed when it is over.
+    Pause,
+    /// As it was when it is over.
+    Ttl {
+        ttl: u64,
+        loop_wait: u64,
+        retry_timeout: u64,
+    },
+    Tag {
+        host: Host,
+        nofailover: Switch,
+    },
+    /// `pg_ctl promote`, `pg_ctl stop`, `pg_ctl start`, behind the agent's back.
+    PromoteByHand(Host),
+    StopByHand(Host),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Switch {
+    On,
+    Off,
+}

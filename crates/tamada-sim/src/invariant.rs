@@ -1,0 +1,140 @@
+//! What must hold whatever goes wrong, one promise per file, each with the sentence that it defends.
+//!
+//! They look at the world from outside and know what no member knows: everybody's data, the store's own clock, what
+//! clients were told. The numbers are those of failure-scenarios.md 5.
+
+mod bounded;
+mod bounded_loss;
+mod data_kept;
+mod heals;
+mod lease_kept;
+mod no_loss;
+mod one_primary;
+mod sync_key;
+
+use std::fmt;
+
+use tamada_model::Job;
+
+use crate::Host;
+use crate::postgres::News;
+use crate::script::Script;
+use crate::store::Changes;
+use crate::world::World;
+
+/// A broken promise.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    pub promise: &'static str,
+    pub what: String,
+}
+
+impl Violation {
+    pub fn new(promise: &'static str, what: impl Into<String>) -> Self {
+        Self { promise, what: what.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.promise, self.what)
+    }
+}
+
+/// All promises, watched over one run.
+#[derive(Debug, Default)]
+pub struct Promises {
+    one_primary: one_primary::OnePrimary,
+    no_loss: no_loss::NoLoss,
+    bounded_loss: bounded_loss::BoundedLoss,
+    lease_kept: lease_kept::LeaseKept,
+    sync_key: sync_key::SyncKey,
+    data_kept: data_kept::DataKept,
+    heals: heals::Heals,
+    bounded: bounded::Bounded,
+    /// The first that was broken.
+    pub broken: Option<Violation>,
+    /// Everything is over, and the cluster is whole.
+    pub fulfilled: bool,
+}
+
+type Seen = Result<(), Violation>;
+
+impl Promises {
+    pub fn new(script: &Script) -> Self {
+        Self { heals: heals::Heals::new(script), ..Self::default() }
+    }
+
+    fn note(&mut self, seen: Seen) {
+        if let Err(violation) = seen {
+            self.broken.get_or_insert(violation);
+        }
+    }
+
+    /// PostgreSQL did something.
+    pub fn news(&mut self, news: &News, world: &World) {
+        let seen = self.one_primary.news(news, world);
+        self.note(seen);
+        let seen = self.no_loss.news(news, world);
+        self.note(seen);
+        let seen = self.bounded_loss.news(news, world);
+        self.note(seen);
+        let seen = self.data_kept.news(news, world);
+        self.note(seen);
+        self.heals.news(news, world);
+    }
+
+    /// A member's agent begins a long action.
+    pub fn begins(&mut self, host: Host, job: &Job, world: &World) {
+        self.no_loss.begins(host, job);
+        self.data_kept.begins(host, job, world);
+    }
+
+    /// A member has published a report.
+    pub fn told(&mut self, host: Host, world: &World) {
+        let seen = self.lease_kept.told(host, world);
+        self.note(seen);
+    }
+
+    pub fn store_changed(&mut self, changes: &Changes, world: &World) {
+        let seen = self.lease_kept.store_changed(changes, world);
+        self.note(seen);
+        let seen = self.sync_key.store_changed(changes, world);
+        self.note(seen);
+    }
+
+    /// A member gave the lock away.
+    pub fn released(&mut self, host: Host, world: &World) {
+        self.no_loss.released(host, world);
+    }
+
+    /// Once a second.
+    pub fn look(&mut self, world: &World) {
+        let seen = self.one_primary.look(world);
+        self.note(seen);
+        let seen = self.lease_kept.look(world);
+        self.note(seen);
+        let seen = self.bounded.look(world);
+        self.note(seen);
+        let seen = self.sync_key.look(world);
+        self.note(seen);
+        self.fulfilled = self.heals.look(world);
+    }
+
+    /// An operator agreed that this member's data may go.
+    pub fn allowed(&mut self, host: Host) {
+        self.data_kept.allowed(host);
+    }
+
+    /// An operator took the lock away, or made a primary by hand: for a while, what follows is theirs.
+    pub fn meddled(&mut self, world: &World) {
+        self.one_primary.meddled(world);
+        self.lease_kept.meddled(world);
+        self.bounded_loss.meddled(world);
+    }
+
+    pub fn at_the_end(&mut self, world: &World) {
+        let seen = self.heals.at_the_end(world);
+        self.note(seen);
+    }
+}

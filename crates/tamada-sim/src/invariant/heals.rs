@@ -1,0 +1,66 @@
+//! I6: once everything works again, writes are acknowledged within the promised time, and the members follow.
+
+use std::time::Duration;
+
+use super::{Seen, Violation};
+use crate::Moment;
+use crate::postgres::News;
+use crate::script::Script;
+use crate::world::World;
+
+#[derive(Debug, Default)]
+pub struct Heals {
+    faults_end: Duration,
+    /// When a write was acknowledged for the last time.
+    acknowledged: Option<Moment>,
+    whole_since: Option<Moment>,
+}
+
+/// So long it must have been whole to count as such.
+const STEADY: Duration = Duration::from_secs(3);
+
+impl Heals {
+    pub fn new(script: &Script) -> Self {
+        Self { faults_end: script.faults_end, ..Self::default() }
+    }
+
+    pub fn news(&mut self, news: &News, world: &World) {
+        if let News::Acked { .. } = news {
+            self.acknowledged = Some(world.now);
+        }
+    }
+
+    /// True when the run may end: it is whole, and has been for a while.
+    pub fn look(&mut self, world: &World) -> bool {
+        let over = Moment::new(self.faults_end);
+        if world.now < over || what_is_missing(world).is_some() {
+            self.whole_since = None;
+            return false;
+        }
+        let since = *self.whole_since.get_or_insert(world.now);
+        self.acknowledged.is_some_and(|at| at >= since) && world.now.since(since) >= STEADY
+    }
+
+    pub fn at_the_end(&self, world: &World) -> Seen {
+        let over = Moment::new(self.faults_end) + world.script.heals_within;
+        if world.now < over && self.whole_since.is_some() {
+            return Ok(());
+        }
+        let missing = what_is_missing(world).unwrap_or_else(|| "no write was acknowledged".into());
+        Err(Violation::new("I6 it heals", format!("{:?} after the last fault: {missing}", world.script.heals_within)))
+    }
+}
+
+/// In words; `None`: the cluster is whole.
+fn what_is_missing(world: &World) -> Option<String> {
+    let Some((leader, _)) = world.store.leader() else {
+        return Some("nobody has the lock".into());
+    };
+    let leader = world.host(leader.as_str())?;
+    if !world.fleet.is_writable(leader) {
+        return Some(format!("{} has the lock and does not take writes", leader.name()));
+    }
+    let astray = world.hosts().filter(|host| *host != leader).find(|host| !world.follows(*host, leader));
+    let needs_a_person = |host: &crate::Host| world.needs_an_operator(*host);
+    astray.filter(|host| !needs_a_person(host)).map(|host| format!("{} does not follow {}", host.name(), leader.name()))
+}

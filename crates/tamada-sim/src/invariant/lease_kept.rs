@@ -1,0 +1,64 @@
+//! I3: no member answers `/primary` with 200 outside its lease, counted from when the renewal was sent.
+//!
+//! Looked at from both sides: by true time since the sending, and by the store, which must not have given the lock to
+//! somebody else while a primary still shows itself as the leader.
+
+use std::time::Duration;
+
+use super::one_primary::after_meddling;
+use super::{Seen, Violation};
+use crate::store::{Changed, Changes};
+use crate::world::World;
+use crate::{Host, Moment};
+
+#[derive(Debug, Default)]
+pub struct LeaseKept {
+    meddled_until: Option<Moment>,
+}
+
+impl LeaseKept {
+    pub fn told(&self, host: Host, world: &World) -> Seen {
+        self.keeps(host, world)
+    }
+
+    pub fn look(&self, world: &World) -> Seen {
+        world.hosts().try_for_each(|host| self.keeps(host, world))
+    }
+
+    pub fn store_changed(&self, changes: &Changes, world: &World) -> Seen {
+        match changes.has(Changed::Leader) {
+            true => self.look(world),
+            false => Ok(()),
+        }
+    }
+
+    pub fn meddled(&mut self, world: &World) {
+        self.meddled_until = Some(world.now + after_meddling(world));
+    }
+
+    fn keeps(&self, host: Host, world: &World) -> Seen {
+        let member = &world.members[host.0];
+        if !member.says_primary(world.now) {
+            return Ok(());
+        }
+        let broken = |what: String| Err(Violation::new("I3 lease", what));
+        let Some((sent, ttl)) = member.renewed else {
+            return broken(format!("{} says that it leads, and was never given the lock", host.name()));
+        };
+        if world.now.since(sent) > ttl + slack(ttl, world) {
+            return broken(format!("{} says that it leads, {:?} after it asked", host.name(), world.now.since(sent)));
+        }
+        let meddled = self.meddled_until.is_some_and(|until| world.now < until);
+        match world.store.leader() {
+            Some((holder, _)) if holder.as_str() != host.name() && world.fleet.is_writable(host) && !meddled => {
+                broken(format!("{} says that it leads and takes writes, and {holder} has the lock", host.name()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// A clock may run slow by as much as the script says.
+fn slack(ttl: Duration, world: &World) -> Duration {
+    ttl.mul_f64(world.script.drift as f64 * 1e-6) + Duration::from_millis(1)
+}

@@ -1,0 +1,104 @@
+//! Faults that are planted on purpose: a proof that cannot fail proves nothing.
+//!
+//! Each is one line of the shipped core done wrong (`tamada-core/src/plant.rs`), or one of what stands around it. The
+//! swarm must find every one of them, and `make test` shows that it still does.
+
+use tamada_core::plant::Plant as InCore;
+
+/// The ones that are not in the core.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Planted {
+    /// Nobody stops a primary whose agent is gone.
+    NoGuard,
+    /// The store carries out a compare-and-swap over a value that is no more.
+    StaleSwapAccepted,
+    /// The store lets a lock be taken under a lease that ended.
+    LateAcquireAccepted,
+    /// A copy begins by removing the data, before its source has answered.
+    RemovedBeforeCopy,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Where {
+    Core(InCore),
+    Around(Planted),
+}
+
+/// One planted fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plant {
+    pub name: &'static str,
+    place: Where,
+    /// A seed of the swarm that finds it.
+    pub seed: u64,
+}
+
+const fn core(name: &'static str, plant: InCore, seed: u64) -> Plant {
+    Plant { name, place: Where::Core(plant), seed }
+}
+
+const fn around(name: &'static str, plant: Planted, seed: u64) -> Plant {
+    Plant { name, place: Where::Around(plant), seed }
+}
+
+pub const PLANTS: &[Plant] = &[
+    core("lease-counted-from-answer", InCore::LeaseCountedFromAnswer, 0),
+    core("unclear-renewal-counts", InCore::UnclearRenewalCounts, 0),
+    core("lease-outlives-reading", InCore::LeaseOutlivesReading, 0),
+    core("promotion-unchecked", InCore::PromotionUnchecked, 0),
+    core("old-view-reused", InCore::OldViewReused, 0),
+    core("no-giving-up", InCore::NoGivingUp, 0),
+    core("release-before-stop", InCore::ReleaseBeforeStop, 0),
+    core("release-without-successor", InCore::ReleaseWithoutSuccessor, 0),
+    core("race-ignores-timeline", InCore::RaceIgnoresTimeline, 0),
+    core("race-asks-nobody", InCore::RaceAsksNobody, 0),
+    core("race-ignores-lag", InCore::RaceIgnoresLag, 0),
+    core("race-ignores-primary", InCore::RaceIgnoresPrimary, 0),
+    core("nofailover-ignored", InCore::NofailoverIgnored, 0),
+    core("pause-ignored-by-race", InCore::PauseIgnoredByRace, 0),
+    core("outage-is-empty-cluster", InCore::OutageIsEmptyCluster, 0),
+    core("rewind-skipped", InCore::RewindSkipped, 0),
+    core("job-end-lost", InCore::JobEndLost, 0),
+    core("two-jobs", InCore::TwoJobs, 0),
+    core("history-not-written", InCore::HistoryNotWritten, 0),
+    core("guard-let-go", InCore::GuardLetGo, 0),
+    core("guard-told-late", InCore::GuardToldLate, 0),
+    core("overtaken-look-counts", InCore::OvertakenLookCounts, 0),
+    around("no-guard", Planted::NoGuard, 0),
+    around("stale-swap-accepted", Planted::StaleSwapAccepted, 0),
+    around("late-acquire-accepted", Planted::LateAcquireAccepted, 0),
+    around("removed-before-copy", Planted::RemovedBeforeCopy, 0),
+];
+
+/// What is planted in one run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Plants(Option<Plant>);
+
+impl Plants {
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        PLANTS.iter().find(|plant| plant.name == name).map(Plant::plants)
+    }
+
+    pub fn has(&self, planted: Planted) -> bool {
+        self.0.is_some_and(|plant| plant.place == Where::Around(planted))
+    }
+
+    /// The core of this thread has it from now on, and no other.
+    pub(crate) fn sow(&self) {
+        let in_core = self.0.and_then(|plant| match plant.place {
+            Where::Core(plant) => Some(plant),
+            Where::Around(_) => None,
+        });
+        tamada_core::plant::plant(in_core);
+    }
+}
+
+impl Plant {
+    pub fn plants(&self) -> Plants {
+        Plants(Some(*self))
+    }
+}

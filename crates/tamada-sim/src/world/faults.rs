@@ -1,0 +1,192 @@
+//! Faults begin, last, and are over.
+
+use std::time::Duration;
+
+use tamada_core::Event;
+
+use super::{Due, Resume, World};
+use crate::fault::{Fault, Operation};
+use crate::member::{Life, Runs};
+use crate::{Host, Moment};
+
+impl World {
+    pub(super) fn fault_begins(&mut self, number: usize) {
+        let planned = self.script.faults[number].clone();
+        self.diary.note(self.now, None, || format!("FAULT {number}: {:?} for {:?}", planned.fault, planned.lasts));
+        let over = self.now + planned.lasts;
+        let latest = Moment::new(self.script.faults_end);
+        self.queue.put(over.min(latest).max(self.now), Due::Over(number));
+        match planned.fault {
+            Fault::FreezeAgent(host) => self.members[host.0].agent_runs = Runs::Still,
+            Fault::KillAgent(host) => self.kill_agent(host, "is killed"),
+            Fault::StopAgent(host) => self.hear_later(host, Duration::ZERO, Event::Shutdown),
+            Fault::KillGuard(host) => self.kill_guard(host),
+            Fault::Suspend(host) => self.suspend(host),
+            Fault::PowerOff(host) => self.power_off(host),
+            Fault::Blackout => {
+                self.hosts().for_each(|host| self.power_off(host));
+                self.store_is.away += 1;
+            }
+            Fault::StepCalendar(host, by) => self.members[host.0].clock.wall_error += by,
+            Fault::KillPostgres(host) => self.with_fleet(|fleet, now, _| fleet.kill_postmaster(host, now)),
+            Fault::CrashBackend(host) => self.with_fleet(|fleet, now, _| fleet.crash_backend(host, now)),
+            Fault::FreezePostgres(host) => self.fleet.freeze(host),
+            Fault::HangPostgres(host) => self.fleet.hang(host, over),
+            Fault::SlowHost(host, factor) => self.fleet.slow(host, factor),
+            Fault::FullDisk(host) => self.fleet.disk_full(host, true),
+            Fault::StartsFail(host) => self.fleet.starts_fail(host, 3),
+            Fault::StopTakesLong(host) => self.fleet.stop_takes(host, Some(planned.lasts)),
+            Fault::LateReplay(host) => self.fleet.replay_lag(host, planned.lasts, self.now),
+            Fault::ClonesFail(host) => self.fleet.clones_fail(host, 3),
+            Fault::RewindsFail(host) => self.fleet.rewinds_fail(host, 3),
+            Fault::WalIsGone(host) => self.fleet.lose_wal(host),
+            Fault::LoseData(host) => self.lose_data(host),
+            Fault::Net(rule) => self.net.disturb(number, rule),
+            Fault::StoreAway => self.store_is.away += 1,
+            Fault::StoreSlow(most) => self.store_is.slow = most,
+            Fault::StoreMute => self.store_is.mute += 1,
+            Fault::StoreElects => self.store.new_leader(self.now),
+            Fault::StoreLoses(key) => {
+                self.watch(|promises, world| promises.meddled(world));
+                self.store.delete_raw(&key.key(), self.now);
+                self.store_changed();
+            }
+            Fault::Operator(operation) => self.operator(number, operation),
+        }
+    }
+
+    pub(super) fn fault_ends(&mut self, number: usize) {
+        let planned = self.script.faults[number].clone();
+        self.diary.note(self.now, None, || format!("over {number}: {:?}", planned.fault));
+        match planned.fault {
+            Fault::FreezeAgent(host) => {
+                self.members[host.0].agent_runs = Runs::On;
+                self.thaw(host);
+            }
+            Fault::KillAgent(host) | Fault::StopAgent(host) => self.start_again(host),
+            Fault::Suspend(host) => self.wake(host),
+            Fault::PowerOff(host) => self.power_on(host),
+            Fault::Blackout => {
+                let mut parts: Vec<Resume> = self.hosts().map(Resume::Host).collect();
+                parts.push(Resume::Store);
+                for part in parts {
+                    let after = self.chance.between(Duration::ZERO, Duration::from_secs(20));
+                    self.queue.put(self.now + after, Due::Resume(part));
+                }
+            }
+            Fault::FreezePostgres(host) => self.with_fleet(|fleet, now, _| fleet.thaw(host, now)),
+            Fault::SlowHost(host, _) => self.fleet.slow(host, 1),
+            Fault::FullDisk(host) => self.fleet.disk_full(host, false),
+            Fault::StartsFail(host) => self.fleet.starts_fail(host, 0),
+            Fault::StopTakesLong(host) => self.fleet.stop_takes(host, None),
+            Fault::LateReplay(host) => self.fleet.replay_lag(host, Duration::ZERO, self.now),
+            Fault::ClonesFail(host) => self.fleet.clones_fail(host, 0),
+            Fault::RewindsFail(host) => self.fleet.rewinds_fail(host, 0),
+            Fault::Net(_) => self.net.mend(number),
+            Fault::StoreAway => self.store_is.away -= 1,
+            Fault::StoreSlow(_) => self.store_is.slow = Duration::ZERO,
+            Fault::StoreMute => self.store_is.mute -= 1,
+            Fault::Operator(Operation::Pause) => self.resume_cluster(),
+            Fault::Operator(Operation::Ttl { .. }) => self.usual_times(),
+            Fault::Operator(Operation::Tag { host, .. }) => self.untag(host),
+            Fault::KillGuard(_)
+            | Fault::StepCalendar(..)
+            | Fault::KillPostgres(_)
+            | Fault::CrashBackend(_)
+            | Fault::HangPostgres(_)
+            | Fault::WalIsGone(_)
+            | Fault::LoseData(_)
+            | Fault::StoreElects
+            | Fault::StoreLoses(_)
+            | Fault::Operator(
+                Operation::Switchover { .. }
+                | Operation::Failover { .. }
+                | Operation::Restart(_)
+                | Operation::Reinitialize(_)
+                | Operation::PromoteByHand(_)
+                | Operation::StopByHand(_),
+            ) => {}
+        }
+    }
+
+    fn suspend(&mut self, host: Host) {
+        if self.members[host.0].host_runs == Runs::On {
+            self.members[host.0].host_runs = Runs::Still;
+            self.fleet.freeze(host);
+        }
+    }
+
+    fn wake(&mut self, host: Host) {
+        if self.members[host.0].host_runs == Runs::Still {
+            self.with_fleet(|fleet, now, _| fleet.thaw(host, now));
+            self.members[host.0].host_runs = Runs::On;
+            self.members[host.0].woke = Some(self.now);
+            self.thaw(host);
+        }
+    }
+
+    /// Only where somebody else has everything: what the last copy loses nobody can bring back.
+    fn lose_data(&mut self, host: Host) {
+        let has_all = |other: Host| {
+            let points = self.fleet.data(host).zip(self.fleet.data(other));
+            other != host && points.is_some_and(|(lost, kept)| self.fleet.wal().is_ancestor(lost, kept))
+        };
+        if self.hosts().any(has_all) {
+            self.fleet.wipe_data(host, self.now);
+        }
+    }
+
+    /// What waited is heard now, in the order in which it came.
+    fn thaw(&mut self, host: Host) {
+        for due in std::mem::take(&mut self.members[host.0].held) {
+            self.queue.put(self.now, due);
+        }
+    }
+
+    fn power_off(&mut self, host: Host) {
+        if self.members[host.0].host_runs == Runs::Off {
+            return;
+        }
+        self.kill_agent(host, "loses its host");
+        self.with_fleet(|fleet, now, _| fleet.power_off(host, now));
+        let member = &mut self.members[host.0];
+        member.host_runs = Runs::Off;
+        member.agent_runs = Runs::On;
+        member.held.clear();
+        // tmpfs is gone with it.
+        member.guard.arm = tamada_core::Arm::Off;
+        member.guard.version += 1;
+    }
+
+    fn power_on(&mut self, host: Host) {
+        if self.members[host.0].host_runs == Runs::Off {
+            self.members[host.0].host_runs = Runs::On;
+            self.with_fleet(|fleet, now, _| fleet.power_on(host, now));
+            self.start_again(host);
+        }
+    }
+
+    pub(super) fn resume(&mut self, part: Resume) {
+        match part {
+            Resume::Host(host) => self.power_on(host),
+            Resume::Store => self.store_is.away -= 1,
+        }
+    }
+
+    fn start_again(&mut self, host: Host) {
+        let member = &mut self.members[host.0];
+        if let Life::Up(agent) = &member.life
+            && !agent.memory().leaving
+        {
+            return;
+        }
+        let epoch = member.epoch;
+        match member.life {
+            Life::Dead => self.queue.put(self.now, Due::StartAgent { host, epoch }),
+            // It has not gone yet; systemd waits for that.
+            Life::Up(_) | Life::Waking(_) => {
+                self.queue.put(self.now + Duration::from_secs(1), Due::StartAgent { host, epoch: epoch + 1 })
+            }
+        }
+    }
+}

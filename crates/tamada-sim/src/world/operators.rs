@@ -1,0 +1,100 @@
+//! Operators and what they write and ask for.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tamada_core::Event;
+use tamada_model::{FailoverRequest, Reinitialize, Request, RestartConditions, StopMode, Tags};
+use tamada_wire::keys;
+
+use super::World;
+use crate::Host;
+use crate::fault::{Operation, Switch};
+
+impl World {
+    pub(super) fn operator(&mut self, number: usize, operation: Operation) {
+        let leader = self.store.cluster().leader_name().cloned();
+        match operation {
+            Operation::Switchover { to } => {
+                // Without a leader there is nothing to switch over from, and tools refuse.
+                if let Some(leader) = leader {
+                    let candidate = to.map(|host| host.name().into());
+                    self.ask_for(FailoverRequest { leader: Some(leader), candidate, scheduled_at: None });
+                }
+            }
+            Operation::Failover { to } => {
+                self.watch(|promises, world| promises.meddled(world));
+                self.ask_for(FailoverRequest { leader: None, candidate: Some(to.name().into()), scheduled_at: None })
+            }
+            Operation::Restart(host) => {
+                self.request(host, number, Request::Restart(RestartConditions::default()));
+            }
+            Operation::Reinitialize(host) => {
+                self.watch(|promises, _| promises.allowed(host));
+                self.request(host, number, Request::Reinitialize(Reinitialize::default()));
+            }
+            Operation::Pause => self.patch_config(&[("pause", true.into())]),
+            Operation::Ttl { ttl, loop_wait, retry_timeout } => {
+                self.set_times(ttl.into(), loop_wait.into(), retry_timeout.into())
+            }
+            Operation::Tag { host, nofailover } => self.tag(host, nofailover),
+            Operation::PromoteByHand(host) => {
+                self.watch(|promises, world| promises.meddled(world));
+                self.with_fleet(|fleet, now, _| fleet.promote_by_hand(host, now));
+            }
+            Operation::StopByHand(host) => {
+                self.with_fleet(|fleet, now, _| fleet.stop_by_hand(host, StopMode::Fast, now))
+            }
+        }
+    }
+
+    fn request(&mut self, host: Host, number: usize, request: Request) {
+        if self.members[host.0].answers() {
+            self.hear_later(host, Duration::ZERO, Event::Request(number as u64 + 1, request));
+        }
+    }
+
+    fn ask_for(&mut self, request: FailoverRequest) {
+        self.store.put_raw(keys::FAILOVER, &keys::failover_json(&request), self.now);
+        self.store_changed();
+    }
+
+    pub(super) fn resume_cluster(&mut self) {
+        self.patch_config(&[("pause", false.into())]);
+    }
+
+    pub(super) fn usual_times(&mut self) {
+        let times = self.script.settings;
+        self.set_times(times.ttl.into(), times.loop_wait.into(), times.retry_timeout.into());
+    }
+
+    fn set_times(&mut self, ttl: Value, loop_wait: Value, retry_timeout: Value) {
+        self.patch_config(&[("ttl", ttl), ("loop_wait", loop_wait), ("retry_timeout", retry_timeout)]);
+    }
+
+    fn patch_config(&mut self, changes: &[(&str, Value)]) {
+        let Some(config) = self.store.cluster().config.clone() else {
+            return;
+        };
+        let mut value = config.value;
+        value.extend(changes.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        self.store.put_raw(keys::CONFIG, &keys::config_json(&value), self.now);
+        self.store_changed();
+    }
+
+    fn tag(&mut self, host: Host, nofailover: Switch) {
+        let tags = match nofailover {
+            Switch::On => Tags([("nofailover".to_owned(), true.into())].into_iter().collect()),
+            Switch::Off => Tags::default(),
+        };
+        let member = &mut self.members[host.0];
+        member.setup.me.tags = tags;
+        let setup = Box::new(member.setup.clone());
+        self.hear_later(host, Duration::ZERO, Event::Setup(setup));
+    }
+
+    pub(super) fn untag(&mut self, host: Host) {
+        let was = if self.script.nofailover.contains(&host) { Switch::On } else { Switch::Off };
+        self.tag(host, was);
+    }
+}
