@@ -29,6 +29,7 @@ use crate::decide::decide;
 use crate::decision::{Decision, Leave, Note, Reason, Step};
 use crate::memory::{CheckpointAfterPromote, Memory};
 use crate::plan::{Act, DcsWrite, Plan, Then, WriteOutcome, plan};
+use crate::plant::{Plant, is_planted};
 use crate::tell::{self, LastReading};
 use crate::view::{Asked, Observation, Seen, View};
 
@@ -161,6 +162,7 @@ impl Agent {
             Event::Commanded => self.commanded(now, &mut effects),
             Event::Touched => self.touched(),
             Event::JobProgress { id, state, shut_down } => self.job_progress(id, state, shut_down),
+            Event::JobEnded { .. } if is_planted(Plant::JobEndLost) && !self.is_resting() => {}
             Event::JobEnded { id, end } => self.job_ended(id, end, now, &mut effects),
             Event::Checkpointed(done) => {
                 let checkpoint = if done { CheckpointAfterPromote::Done } else { CheckpointAfterPromote::Missing };
@@ -247,10 +249,13 @@ impl Agent {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
-        if self.overtaken {
+        if self.overtaken && !is_planted(Plant::OvertakenLookCounts) {
             return self.observe(now, effects);
         }
         let cluster = match cluster {
+            Err(_) if is_planted(Plant::OutageIsEmptyCluster) => {
+                Seen::Fresh { at: asked_at, fact: Arc::new(Cluster::default()) }
+            }
             Ok(fact) => {
                 self.cluster_seen = Some(LastReading { cluster: fact.clone(), asked_at, told_at: now.wall });
                 self.store_dark_since = None;
@@ -291,7 +296,8 @@ impl Agent {
     ///
     /// Therefore a look that was overtaken by the end of a job is thrown away, whenever that is noticed.
     fn decide_and_act(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.overtaken || self.view_is_old(now) {
+        let overtaken = self.overtaken && !is_planted(Plant::OvertakenLookCounts);
+        if overtaken || self.view_is_old(now) {
             return self.observe(now, effects);
         }
         if self.serve_pressing(now, effects) {
@@ -324,6 +330,9 @@ impl Agent {
     // 3. It takes the free key back, and leads on without b's commits.
     // A reading takes `retry_timeout` at the most; a view that is older was made before a gap.
     fn view_is_old(&self, now: Now) -> bool {
+        if is_planted(Plant::OldViewReused) {
+            return false;
+        }
         let most = self.setup.settings.retry_timeout + self.setup.settings.ttl / 10;
         match self.seen.as_ref().map(|seen| &seen.cluster) {
             Some(Seen::Fresh { at, .. }) => now.mono.since(*at) > most,

@@ -21,6 +21,7 @@ pub mod lease;
 pub mod memory;
 pub mod phrase;
 pub mod plan;
+pub mod plant;
 pub mod race;
 pub mod requests;
 pub mod restart;

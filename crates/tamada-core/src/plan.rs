@@ -12,6 +12,7 @@ use crate::decide::rewind_allowed;
 use crate::decision::{Chore, Decision, Leave, Note, Reason, Verdict};
 use crate::memory::{Mark, StepDownMode};
 use crate::phrase;
+use crate::plant::{Plant, is_planted};
 use crate::slots::{self, SlotPlan};
 use crate::view::{JobView, View};
 
@@ -181,9 +182,13 @@ fn acts(verdict: &Verdict, view: &View<'_>) -> Vec<Act> {
         Verdict::Acquire => acquire(view),
         Verdict::Promote(lease) => {
             // At both ends of the promise: whoever decided had a running lease; it must still run.
-            assert!(view.now.mono < lease.ends_at(), "promoting without a running lease");
+            let unchecked = is_planted(Plant::PromotionUnchecked) || is_planted(Plant::LeaseOutlivesReading);
+            assert!(unchecked || view.now.mono < lease.ends_at(), "promoting without a running lease");
             let wait = view.settings.loop_wait.max(Duration::from_secs(1));
             vec![Act::Start(Job::Promote { wait })]
+        }
+        Verdict::StepDown(mode) if mode.releases_key() && is_planted(Plant::ReleaseBeforeStop) => {
+            vec![Act::Dcs(DcsWrite::Release { last: None }), Act::Start(Job::Stop(stop(*mode, view)))]
         }
         Verdict::StepDown(mode) => vec![Act::Start(Job::Stop(stop(*mode, view)))],
         Verdict::Release(last) => vec![Act::Dcs(DcsWrite::Release { last: *last })],

@@ -13,6 +13,7 @@ use tamada_model::{
 
 use crate::decision::{Fact, Note, Unfit};
 use crate::guard::{Guarding, guarding};
+use crate::plant::{Plant, is_planted};
 use crate::view::PeerQuestion;
 use crate::{View, switchover};
 
@@ -95,7 +96,7 @@ fn running_primary(view: &View<'_>, cluster: &Cluster) -> Candidacy {
     // A primary that does not answer now was on this timeline at least; timelines only grow.
     let checkpointed = view.present().and_then(|present| present.control.as_ref()?.checkpoint_timeline);
     match (view.timeline().or(checkpointed), cluster.timeline()) {
-        (Some(mine), Some(last)) if mine < last => Candidacy::Unfit(
+        (Some(mine), Some(last)) if mine < last && !is_planted(Plant::RaceIgnoresTimeline) => Candidacy::Unfit(
             Unfit::TimelineBehindCluster { mine: Some(mine), cluster: last },
             vec![Note::warning(format!("My timeline {mine} is behind last known cluster timeline {last}"))],
         ),
@@ -105,10 +106,10 @@ fn running_primary(view: &View<'_>, cluster: &Cluster) -> Candidacy {
 }
 
 fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
-    if view.settings.pause {
+    if view.settings.pause && !is_planted(Plant::PauseIgnoredByRace) {
         return Candidacy::unfit(Unfit::Paused);
     }
-    if view.me.tags.nofailover() {
+    if view.me.tags.nofailover() && !is_planted(Plant::NofailoverIgnored) {
         return Candidacy::unfit(Unfit::NoFailover);
     }
     if let Some(request) = &cluster.failover {
@@ -135,7 +136,7 @@ fn lag_behind_leader(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
     };
     let allowed = view.settings.maximum_lag_on_failover;
     let leader = cluster.status.optime;
-    if leader - mine > allowed {
+    if leader - mine > allowed && !is_planted(Plant::RaceIgnoresLag) {
         let note = Note::info("My wal position exceeds maximum replication lag");
         return Some(Candidacy::Unfit(Unfit::LagsBehindLeader { mine, leader, allowed }, vec![note]));
     }
@@ -167,6 +168,9 @@ pub fn health_check(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberN
     };
     if let Some(unfit) = behind_cluster(view, cluster) {
         return unfit;
+    }
+    if is_planted(Plant::RaceAsksNobody) {
+        return Candidacy::Fit(Vec::new());
     }
     let members = members_to_ask(view, cluster, besides);
     let Some(answers) = &view.seen.asked.peers else {
@@ -236,7 +240,7 @@ fn veto(
     if is_limited(status) {
         return None;
     }
-    if !status.in_recovery {
+    if !status.in_recovery && !is_planted(Plant::RaceIgnoresPrimary) {
         notes.push(Note::warning(format!("Primary ({who}) is still alive")));
         return Some(Unfit::PrimaryAlive { who: who.clone() });
     }

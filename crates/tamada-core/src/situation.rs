@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tamada_model::{Answers, Cluster, DataDir, Job, Mono, Present, ShutdownPosition, State};
 
 use crate::memory::{Bootstrap, StepDown};
+use crate::plant::{Plant, is_planted};
 use crate::view::{JobView, Seen, View};
 
 #[derive(Clone, Debug)]
@@ -89,7 +90,7 @@ pub fn situation<'v>(view: &View<'v>) -> Situation<'v> {
         Seen::Fresh { fact, .. } => fact,
         Seen::Dark { because, .. } => return Situation::Dark { because, busy },
     };
-    if let Some(work) = busy {
+    if let Some(work) = busy.filter(|_| !is_planted(Plant::TwoJobs)) {
         return Situation::Busy { cluster, work };
     }
     if let Some(step_down) = &view.memory.step_down {

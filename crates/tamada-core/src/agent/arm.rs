@@ -12,6 +12,8 @@ use tamada_model::Mono;
 
 use super::{Agent, Effect};
 
+use crate::plant::{Plant, is_planted};
+
 /// What the guard is to believe from now on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arm {
@@ -37,7 +39,7 @@ impl Agent {
 
     /// `None`: as it was, even if a predecessor of ours said so.
     fn wanted_arm(&self) -> Option<Arm> {
-        if self.setup.settings.pause {
+        if self.setup.settings.pause || is_planted(Plant::NoGivingUp) {
             return Some(Arm::Off);
         }
         // 1. The store is silent; we stop PostgreSQL before the lease ends, and start it again as a standby.
@@ -48,7 +50,13 @@ impl Agent {
             return Some(Arm::Off);
         }
         if let Some(lease) = self.memory.lease {
+            if is_planted(Plant::GuardToldLate) && !self.may_be_writable() {
+                return None;
+            }
             return Some(Arm::Until { fence_at: lease.fence_at(), ends_at: lease.ends_at() });
+        }
+        if is_planted(Plant::GuardLetGo) {
+            return Some(Arm::Off);
         }
         let released = self.memory.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some());
         released.then_some(Arm::Off)

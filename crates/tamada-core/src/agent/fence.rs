@@ -5,6 +5,7 @@ use tamada_model::{Answers, Job, Now, Role};
 use super::{Agent, Effect};
 use crate::decision::Note;
 use crate::memory::ComesBack;
+use crate::plant::{Plant, is_planted};
 
 impl Agent {
     /// The last line of defence that this process has: PostgreSQL still writable and the lease about to end.
@@ -12,6 +13,9 @@ impl Agent {
         let Some(lease) = self.memory.lease else {
             return;
         };
+        if is_planted(Plant::NoGivingUp) {
+            return;
+        }
         let late = now.mono >= lease.fence_at() && self.fenced != Some(lease.asked_at);
         let released = self.memory.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some());
         if !late || released || self.setup.settings.pause || !self.may_be_writable() {

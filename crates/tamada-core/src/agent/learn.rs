@@ -9,6 +9,7 @@ use crate::decision::{Leave, Note, Reason};
 use crate::lease::HeldLease;
 use crate::memory::{Bootstrap, ComesBack, Rewind, StepDownMode};
 use crate::plan::{DcsWrite, WriteOutcome};
+use crate::plant::{Plant, is_planted};
 use crate::view::Seen;
 use crate::{phrase, slots};
 
@@ -16,7 +17,7 @@ impl Agent {
     /// 9.2: what a fresh reading of the store changes in memory before anything is decided.
     pub(super) fn learn_cluster(&mut self, cluster: &Arc<Cluster>, now: Now) {
         let me = &self.setup.me.name;
-        if cluster.leader_name() != Some(me) {
+        if cluster.leader_name() != Some(me) && !is_planted(Plant::LeaseOutlivesReading) {
             self.memory.lease = None;
         }
         if !cluster.is_unlocked() {
@@ -82,6 +83,7 @@ impl Agent {
         if done {
             self.failed_writes = 0;
         }
+        let asked_at = if is_planted(Plant::LeaseCountedFromAnswer) { now.mono } else { asked_at };
         let lease = done.then_some(HeldLease { asked_at, ttl: self.setup.settings.ttl });
         match write {
             DcsWrite::Acquire => return self.learn_acquire(outcome, lease, now, effects),
@@ -145,6 +147,9 @@ impl Agent {
             WriteOutcome::Done => {
                 self.memory.lease = lease;
                 self.keep_retained(now, effects);
+            }
+            WriteOutcome::Unclear(_) if is_planted(Plant::UnclearRenewalCounts) => {
+                self.memory.lease = Some(HeldLease { asked_at: now.mono, ttl: self.setup.settings.ttl });
             }
             WriteOutcome::Beaten => self.memory.lease = None,
             // Extends nothing; what we hold runs on to its own end.

@@ -8,6 +8,7 @@ use tamada_model::{Job, Role, Upstream};
 use crate::decision::{Decision, Note, Reason, Step, Verdict};
 use crate::lease::Standing;
 use crate::memory::{ComesBack, Mark, StepDownMode};
+use crate::plant::{Plant, is_planted};
 use crate::situation::Work;
 use crate::view::View;
 
@@ -34,6 +35,9 @@ pub fn decide(view: &View<'_>, because: &str, busy: Option<Work<'_>>) -> Step {
 
 /// How long a primary may still hope; `None` when it must stop.
 pub fn patience(view: &View<'_>) -> Option<Duration> {
+    if is_planted(Plant::NoGivingUp) {
+        return Some(Duration::from_secs(1));
+    }
     let lease = view.memory.lease?;
     match lease.standing(view.now.mono, view.settings) {
         Standing::Held | Standing::Due => Some(view.now.mono.until(lease.give_up_at(view.settings.retry_timeout))),

@@ -11,6 +11,7 @@ use tamada_model::{
 use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
 use crate::divergence::{Judgement, judge};
 use crate::memory::{Mark, Rewind, StepDownMode};
+use crate::plant::{Plant, is_planted};
 use crate::restart::InThisPass;
 use crate::view::View;
 use crate::{restart, slots, upstream};
@@ -123,6 +124,9 @@ pub enum Doubt {
 
 /// 23.3
 pub fn doubt(view: &View<'_>, cluster: &Cluster) -> Doubt {
+    if is_planted(Plant::RewindSkipped) {
+        return Doubt::None;
+    }
     match view.memory.rewind {
         Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected if !rewind_allowed(view) => Doubt::None,
         Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected => investigate(view, cluster),

@@ -10,6 +10,7 @@ use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
 use crate::guard::{Guarding, guarding};
 use crate::history::{self, Needed};
 use crate::memory::{CheckpointAfterPromote, Mark, StepDownMode};
+use crate::plant::{Plant, is_planted};
 use crate::restart::InThisPass;
 use crate::switchover::{Handling, on_leader};
 use crate::view::View;
@@ -36,7 +37,8 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
         Some(Renewal::Unclear(because)) => return super::dark::decide(view, &because, None),
         None => {}
     }
-    let Some(lease) = view.memory.lease_runs(view.now.mono) else {
+    let unchecked = view.memory.lease.filter(|_| is_planted(Plant::PromotionUnchecked));
+    let Some(lease) = view.memory.lease_runs(view.now.mono).or(unchecked) else {
         return Decision::new(Verdict::Renew, Reason::LeaseDue).into();
     };
     match requested(view, cluster) {
@@ -153,7 +155,7 @@ fn promote(view: &View<'_>, lease: HeldLease) -> Step {
         return Decision::stay(Reason::WaitingForGuard).into();
     }
     let left = view.now.mono.until(lease.fence_at());
-    if left < LEAST_TO_PROMOTE {
+    if left < LEAST_TO_PROMOTE && !is_planted(Plant::PromotionUnchecked) {
         return Decision::stay(Reason::LeaseTooShortToPromote { left }).into();
     }
     let because = if view.memory.won_race { Reason::PromotingAfterRace } else { Reason::PromotingWithLock };

@@ -9,6 +9,7 @@ use tamada_model::{Cluster, FailoverKind, Role};
 use crate::decision::{Chore, Decision, Reason, Step, Verdict};
 use crate::guard::{Guarding, guarding};
 use crate::memory::{Mark, StepDown, StepDownMode};
+use crate::plant::{Plant, is_planted};
 use crate::switchover::{Possible, Wanted, possible};
 use crate::view::View;
 
@@ -60,6 +61,7 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
     let wanted = Wanted { candidate, must_have: Some(position.checkpoint), kind: FailoverKind::Switchover };
     match possible(view, cluster, wanted) {
         Possible::Ask(fact) => Step::ask(fact),
+        Possible::No(notes) if is_planted(Plant::ReleaseWithoutSuccessor) => release(notes),
         Possible::Yes(found) => release(found.notes),
         Possible::No(notes) if step_down.successor_until.is_none_or(|until| view.now.mono < until) => {
             Decision::stay(Reason::WaitingForSuccessorsWal { needed: position.checkpoint })
