@@ -84,6 +84,51 @@ impl LostKey {
     }
 }
 
+impl Fault {
+    /// Whose processes it concerns; nobody can do anything to processes on a host that sleeps or is off.
+    pub fn process_of(&self) -> Option<Host> {
+        match self {
+            Fault::FreezeAgent(host)
+            | Fault::KillAgent(host)
+            | Fault::StopAgent(host)
+            | Fault::KillGuard(host)
+            | Fault::KillPostgres(host)
+            | Fault::CrashBackend(host)
+            | Fault::FreezePostgres(host)
+            | Fault::HangPostgres(host)
+            | Fault::LoseData(host)
+            | Fault::Operator(Operation::PromoteByHand(host) | Operation::StopByHand(host)) => Some(*host),
+            Fault::Suspend(_)
+            | Fault::PowerOff(_)
+            | Fault::Blackout
+            | Fault::StepCalendar(..)
+            | Fault::SlowHost(..)
+            | Fault::FullDisk(_)
+            | Fault::StartsFail(_)
+            | Fault::StopTakesLong(_)
+            | Fault::LateReplay(_)
+            | Fault::ClonesFail(_)
+            | Fault::RewindsFail(_)
+            | Fault::WalIsGone(_)
+            | Fault::Net(_)
+            | Fault::StoreAway
+            | Fault::StoreSlow(_)
+            | Fault::StoreMute
+            | Fault::StoreElects
+            | Fault::StoreLoses(_)
+            | Fault::Operator(
+                Operation::Switchover { .. }
+                | Operation::Failover { .. }
+                | Operation::Restart(_)
+                | Operation::Reinitialize(_)
+                | Operation::Pause
+                | Operation::Ttl { .. }
+                | Operation::Tag { .. },
+            ) => None,
+        }
+    }
+}
+
 /// What operators do at bad moments.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Operation {

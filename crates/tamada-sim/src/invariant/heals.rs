@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Seen, Violation};
 use crate::Moment;
+use crate::fault::Fault;
 use crate::postgres::News;
 use crate::script::Script;
 use crate::world::World;
@@ -59,6 +60,11 @@ fn what_is_missing(world: &World) -> Option<String> {
     let leader = world.host(leader.as_str())?;
     if !world.fleet.is_writable(leader) {
         return Some(format!("{} has the lock and does not take writes", leader.name()));
+    }
+    // Whose WAL is gone can be copied from, not followed: whoever needed that WAL needs an operator.
+    let wal_is_gone = world.script.faults.iter().any(|planned| matches!(planned.fault, Fault::WalIsGone(_)));
+    if wal_is_gone {
+        return None;
     }
     let astray = world.hosts().filter(|host| *host != leader).find(|host| !world.follows(*host, leader));
     let needs_a_person = |host: &crate::Host| world.needs_an_operator(*host);

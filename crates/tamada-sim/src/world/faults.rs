@@ -13,6 +13,9 @@ impl World {
     pub(super) fn fault_begins(&mut self, number: usize) {
         let planned = self.script.faults[number].clone();
         self.diary.note(self.now, None, || format!("FAULT {number}: {:?} for {:?}", planned.fault, planned.lasts));
+        if planned.fault.process_of().is_some_and(|host| self.members[host.0].host_runs != Runs::On) {
+            return;
+        }
         let over = self.now + planned.lasts;
         let latest = Moment::new(self.script.faults_end);
         self.queue.put(over.min(latest).max(self.now), Due::Over(number));
