@@ -39,7 +39,8 @@ pub(crate) type Life = u32;
 /// Counts a host's connections to upstreams.
 pub(crate) type Serial = u32;
 
-/// Who can reach whom, and how long it takes now. `None`: nothing gets through.
+/// Who can reach whom, and how long it takes now. `None`: nothing gets through, or that host has no power. A connection
+/// lives through that for a while.
 pub trait Net {
     fn delay(&mut self, from: Host, to: Host) -> Option<Duration>;
 }

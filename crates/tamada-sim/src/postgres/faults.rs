@@ -187,6 +187,7 @@ impl Fleet {
             StopMode::Fast => self.stop_fast(host),
             StopMode::Immediate => self.quit(host),
         }
+        self.settle(host);
     }
 
     /// `rm -rf`: the server does not live long without its files.

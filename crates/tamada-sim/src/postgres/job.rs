@@ -193,7 +193,8 @@ impl Fleet {
             is_stop,
             told: None,
         };
-        self.node_mut(host).work = Some(work);
+        let before = self.node_mut(host).work.replace(work);
+        assert!(before.is_none(), "two jobs at once on {}", host.name());
         self.advance(host);
     }
 

@@ -226,6 +226,10 @@ impl Fleet {
             Phase::Starting => self.quit(host),
             Phase::Running | Phase::Promoting => {
                 server.phase = Phase::ShuttingDown;
+                let standby = server.recovery.is_some();
+                if let Some(files) = self.node_mut(host).files_mut().filter(|_| !standby) {
+                    files.control.state = ControlState::ShuttingDown;
+                }
                 self.fail_pending(host);
                 self.hang_up(host);
                 let takes = self.takes(host, 100, 1000);
@@ -300,6 +304,7 @@ impl Fleet {
         let timeline = self.wal.timeline(at.0);
         if let Some(files) = self.node_mut(host).files_mut() {
             files.control.state = state;
+            files.control.checkpoint_timeline = timeline;
             files.control.min_recovery = Some((timeline, replayed));
         }
     }

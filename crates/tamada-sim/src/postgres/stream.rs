@@ -332,7 +332,9 @@ impl Fleet {
                 let behind_all = link.in_flight.map_or(self.now, |moment| moment + Duration::from_nanos(1));
                 self.at(behind_all.max(self.now + delay), standby, What::Lost(serial));
             }
-            None => self.stall(standby, serial),
+            // Otherwise it is found out when something else is sent again.
+            None if link.stalled.is_none() => self.stall(standby, serial),
+            None => {}
         }
     }
 
@@ -457,7 +459,9 @@ impl Fleet {
         let Some(files) = self.node_mut(host).files_mut() else { return };
         let (end, oldest) = (files.end.1, files.wal_from);
         let wanted = |name: &String| plan.wanted.iter().any(|wanted| wanted.name == *name);
-        files.slots.retain(|name, slot| wanted(name) || plan.keep_unknown || slot.active);
+        let lost = |slot: &Slot| slot.wal_status.as_deref() == Some("lost");
+        let of_use = |name: &String, slot: &Slot| plan.keep_unknown || (wanted(name) && !lost(slot));
+        files.slots.retain(|name, slot| of_use(name, slot) || slot.active);
         for wanted in &plan.wanted {
             let new = || Slot {
                 name: wanted.name.clone(),
