@@ -20,6 +20,9 @@ enum Admission {
     Mistaken,
 }
 
+/// Said of a standby that is broken from then on.
+const MISTAKEN: &str = "it streamed another history under the number of its own";
+
 /// TCP tries again after this, then after twice as long, and so on.
 const FIRST_RESEND: Duration = Duration::from_millis(200);
 const LAST_RESEND: Duration = Duration::from_secs(2);
@@ -94,8 +97,10 @@ impl Fleet {
         match self.admission(host, upstream) {
             Admission::Refused(why) => self.refused(host, why),
             Admission::Mistaken => {
-                self.tell(News::Mixed { host, upstream });
-                self.refused(host, "it streamed another history under the number of its own");
+                if self.node(host).recovery().is_some_and(|recovery| recovery.refused != Some(MISTAKEN)) {
+                    self.tell(News::Mixed { host, upstream });
+                }
+                self.refused(host, MISTAKEN);
             }
             Admission::Welcome => self.stream(host, serial, upstream, net),
         }

@@ -7,7 +7,7 @@ use crate::postgres::SyncNames;
 fn something(scene: &mut Scene, chance: &mut Chance) {
     let (host, other) = (*chance.pick(&HOSTS), *chance.pick(&HOSTS));
     let now = scene.now;
-    match chance.below(26) {
+    match chance.below(60) {
         0 => scene.fleet.kill_postmaster(host, now),
         1 => scene.fleet.crash_backend(host, now),
         2 => {
@@ -16,7 +16,7 @@ fn something(scene: &mut Scene, chance: &mut Chance) {
             scene.fleet.adopt(host, now);
         }
         3 => scene.fleet.freeze(host),
-        4 | 5 => scene.fleet.thaw(host, now),
+        4 | 5 | 21..=24 => scene.fleet.thaw(host, now),
         6 => scene.fleet.hang(host, now + Duration::from_secs(chance.below(20))),
         7 => scene.fleet.fence(host, now),
         8 => scene.fleet.promote_by_hand(host, now),
@@ -24,41 +24,60 @@ fn something(scene: &mut Scene, chance: &mut Chance) {
         10 => scene.fleet.stop_by_hand(host, StopMode::Fast, now),
         11 => scene.fleet.replay_lag(host, Duration::from_secs(chance.below(10)), now),
         12 => scene.cuts(host),
-        13 | 14 => scene.mends(),
+        13 | 14 | 25..=28 => scene.mends(),
         15 => scene.fleet.set_sync_names(host, SyncNames::Any(1, HOSTS.to_vec()), now),
         16 => scene.fleet.set_sync_names(host, SyncNames::Nobody, now),
-        17 => scene.follows(host, other),
-        18 => scene.fleet.disk_full(host, chance.happens(1, 2)),
+        17 => {
+            if other != host {
+                scene.follows(host, other)
+            }
+        }
+        18 => scene.fleet.disk_full(host, chance.happens(1, 4)),
         19 => {
             scene.fleet.agent_dies(host, now);
             scene.fleet.adopt(host, now);
         }
         20 => scene.commands(host, Command::CheckpointAfterPromote),
-        _ => {
-            let job = some_job(other, chance);
-            if scene.fleet.node(host).work.is_none() {
-                scene.begins(host, job);
-            }
-        }
+        _ => works(scene, host, chance),
     }
 }
 
-fn some_job(other: Host, chance: &mut Chance) -> Job {
+/// A job that may make sense there, or not.
+fn works(scene: &mut Scene, host: Host, chance: &mut Chance) {
+    if scene.fleet.node(host).work.is_some() {
+        return;
+    }
+    let primary = HOSTS.into_iter().find(|other| *other != host && scene.fleet.is_writable(*other));
+    let job = match (primary, scene.fleet.is_running(host)) {
+        (None, false) if chance.happens(1, 2) => start_as_primary(),
+        (None, true) if chance.happens(1, 2) => Job::Promote { wait: Duration::from_secs(10) },
+        (None, _) => stop_fast(),
+        (Some(primary), running) => {
+            scene.gives_slots(primary);
+            beside(primary, running, chance)
+        }
+    };
+    scene.begins(host, job);
+}
+
+fn beside(primary: Host, running: bool, chance: &mut Chance) -> Job {
+    let reinitialize =
+        Job::Reinitialize { source: source(primary), then_follow: member(primary), only_basebackup: false };
     let jobs = [
+        start_as_standby_of(primary),
+        start_as_standby_of(primary),
+        rewind_from(primary),
+        Job::CrashRecovery,
+        clone_from(primary),
+        reinitialize,
         stop_fast(),
         stop(StopMode::Immediate, None),
         stop(StopMode::Fast, Some(Duration::from_secs(5))),
-        start_as_primary(),
-        start_as_standby_of(other),
-        start_as_standby_of(other),
-        rewind_from(other),
-        Job::CrashRecovery,
         Job::Restart { timeout: None },
         Job::Promote { wait: Duration::from_secs(10) },
-        clone_from(other),
-        Job::Reinitialize { source: source(other), then_follow: member(other), only_basebackup: false },
     ];
-    chance.pick(&jobs).clone()
+    let usual = if running { &jobs[..] } else { &jobs[..6] };
+    chance.pick(usual).clone()
 }
 
 fn check(scene: &Scene) {
