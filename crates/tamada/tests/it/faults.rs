@@ -1,7 +1,7 @@
 //! The embedded store under faults: real voters, killed, frozen, cut off and filled up, while clients use them.
 //!
-//! A test is a scene (`killed`, `cut`, `full`, `wrong`, `soak`): some [`voters`], each on a [`machine`] and maybe in a
-//! [`network`] of its own; a [`workload`] of clients; and what happens to the voters meanwhile. In the end all is well
+//! A test is a scene (`killed`, `cut`, `full`, `wrong`, `soak`): some [`voters`], each on a [`machine`](crate::ground) and maybe in a
+//! network of its own; a [`workload`] of clients; and what happens to the voters meanwhile. In the end all is well
 //! again, and what the clients were told is judged: by [`linear`], by [`revisions`], and by whether a lease ended early.
 
 mod client;
@@ -11,10 +11,7 @@ mod history;
 mod killed;
 mod lease;
 mod linear;
-mod machine;
-mod network;
 mod revisions;
-mod scene;
 mod soak;
 mod voters;
 mod watcher;

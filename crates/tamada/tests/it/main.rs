@@ -22,6 +22,7 @@ macro_rules! over_each_store {
 mod embedded;
 mod everyday;
 mod faults;
+mod ground;
 mod guard;
 mod losses;
 mod refusals;

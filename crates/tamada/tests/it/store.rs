@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 use rustix::process::Signal;
 use tamada_testing::free_port;
 
+use crate::ground::Ground;
 use crate::town::{Town, signal, wait};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,21 +28,28 @@ pub enum Store {
 
 pub struct Etcd {
     process: Option<Child>,
+    host: String,
     port: u16,
     peer_port: u16,
 }
 
 /// The members' voters in their order, then the witnesses.
 pub struct Voters {
+    hosts: Vec<String>,
     pub ports: Vec<u16>,
     pub witnesses: Vec<Option<Child>>,
 }
 
 impl Store {
-    pub fn new(kind: Kind, members: usize) -> Self {
+    pub fn new(kind: Kind, ground: &Ground, members: usize) -> Self {
         match kind {
-            Kind::Etcd => Self::Etcd(Etcd { process: None, port: free_port(), peer_port: free_port() }),
+            Kind::Etcd => {
+                let (host, port, peer_port) = (ground.address(members), free_port(), free_port());
+                Self::Etcd(Etcd { process: None, host, port, peer_port })
+            }
             Kind::Embedded { witnesses } => Self::Embedded(Voters {
+                // The witnesses have the store's place.
+                hosts: (0..=members).map(|place| ground.address(place)).collect(),
                 ports: (0..members + witnesses).map(|_| free_port()).collect(),
                 witnesses: (0..witnesses).map(|_| None).collect(),
             }),
@@ -49,21 +57,26 @@ impl Store {
     }
 
     pub fn kill(&mut self) {
-        let processes: Vec<&mut Child> = match self {
-            Self::Etcd(etcd) => etcd.process.iter_mut().collect(),
-            Self::Embedded(voters) => voters.witnesses.iter_mut().flatten().collect(),
-        };
-        for process in processes {
-            // Already gone is as good as killed.
-            let _ = process.kill();
-            let _ = process.wait();
+        for process in self.processes() {
+            if let Some(mut process) = process.take() {
+                // Already gone is as good as killed.
+                let _ = process.kill();
+                let _ = process.wait();
+            }
+        }
+    }
+
+    fn processes(&mut self) -> Vec<&mut Option<Child>> {
+        match self {
+            Self::Etcd(etcd) => vec![&mut etcd.process],
+            Self::Embedded(voters) => voters.witnesses.iter_mut().collect(),
         }
     }
 
     /// What a member's configuration says about it; `at` is the place of its voter, `None` for a tool on another host.
     pub fn section(&self, base: &Path, at: Option<usize>) -> String {
         match self {
-            Self::Etcd(etcd) => format!("etcd3: {{hosts: '127.0.0.1:{}'}}", etcd.port),
+            Self::Etcd(etcd) => format!("etcd3: {{hosts: '{}:{}'}}", etcd.host, etcd.port),
             Self::Embedded(voters) => voters.section(base, at),
         }
     }
@@ -71,7 +84,8 @@ impl Store {
 
 impl Voters {
     pub fn address(&self, at: usize) -> String {
-        format!("127.0.0.1:{}", self.ports[at])
+        let host = &self.hosts[at.min(self.hosts.len() - 1)];
+        format!("{host}:{}", self.ports[at])
     }
 
     fn section(&self, base: &Path, at: Option<usize>) -> String {
@@ -99,6 +113,13 @@ impl Town {
         }
     }
 
+    pub fn store_is_gone(&self) -> bool {
+        match &self.store {
+            Store::Etcd(etcd) => etcd.process.is_none(),
+            Store::Embedded(voters) => voters.witnesses.iter().any(Option::is_none),
+        }
+    }
+
     /// What runs beside the members.
     pub fn start_store(&mut self) {
         match &self.store {
@@ -109,17 +130,21 @@ impl Town {
 
     fn start_etcd(&mut self) {
         let Store::Etcd(etcd) = &self.store else { return };
-        let (port, client) = (etcd.port, format!("http://127.0.0.1:{}", etcd.port));
-        let peer = format!("http://127.0.0.1:{}", etcd.peer_port);
+        let address = format!("{}:{}", etcd.host, etcd.port);
+        let (client, peer) = (format!("http://{address}"), format!("http://{}:{}", etcd.host, etcd.peer_port));
         let mut command = self.command(Path::new("etcd"));
         command.args(["--data-dir", "etcd", "--listen-client-urls", &client, "--advertise-client-urls", &client]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         command.args(["--initial-cluster", &format!("default={peer}"), "--log-level", "error"]);
-        let process = command.stdout(Stdio::null()).stderr(self.log_file("etcd")).spawn();
+        command.stdout(Stdio::null()).stderr(self.log_file("etcd"));
+        let process = self.ground.machine(self.place_of_store()).spawn(command);
         if let Store::Etcd(etcd) = &mut self.store {
             etcd.process = Some(process.expect("etcd is installed; see make test"));
         }
-        wait("etcd answers", || TcpStream::connect(("127.0.0.1", port)).ok());
+        wait("etcd answers", || {
+            let address = address.clone();
+            self.outside().work(move || TcpStream::connect(address)).ok()
+        });
     }
 
     /// `tamada voter`, with a file that says nothing of PostgreSQL.
@@ -127,7 +152,8 @@ impl Town {
         let file = self.witness_config(witness);
         let mut command = self.command(&self.base.join("tamada"));
         command.arg("voter").arg(file).stdout(Stdio::null()).stderr(self.log_file(&format!("witness-{witness}")));
-        self.voters_mut().witnesses[witness] = Some(command.spawn().expect("the binary was copied"));
+        let process = self.ground.machine(self.place_of_store()).spawn(command).expect("the binary was copied");
+        self.voters_mut().witnesses[witness] = Some(process);
     }
 
     pub fn witness_config(&self, witness: usize) -> PathBuf {

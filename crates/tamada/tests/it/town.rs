@@ -1,39 +1,51 @@
 //! A small town for tests: some members with real PostgreSQL, and a store in which they settle who leads; all on
-//! loopback, all below one temporary directory, all gone when the test ends.
+//! loopback or each on a machine of its own, all below one temporary directory, all gone when the test ends.
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tamada_testing::free_port;
 
+use crate::ground::Ground;
+use crate::ground::machine::Machine;
 use crate::store::{Kind, Store};
 
 /// Generous: a busy machine must not fail a test. Every wait ends as soon as what it waits for is there.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
+/// How long to wait for an answer that can be asked for again.
+const ONE_QUESTION: Duration = Duration::from_secs(5);
+
 pub struct Town {
     pub base: PathBuf,
     pub store: Store,
     pub members: Vec<Member>,
+    /// The members' places in their order, then the store's, then that of everybody else.
+    pub ground: Ground,
+    timing: Timing,
     user: User,
-    times: Times,
 }
 
-/// How soon a member that is lost is replaced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Times {
-    /// A leader may be held up for ten seconds before it gives up its lock.
-    Patient,
-    /// For three.
-    Hasty,
+/// The three numbers by which a member gives up, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    pub ttl: u32,
+    pub loop_wait: u32,
+    pub retry_timeout: u32,
 }
+
+/// A leader may be held up for ten seconds before it gives up its lock.
+const PATIENT: Timing = Timing { ttl: 15, loop_wait: 1, retry_timeout: 5 };
+/// For three.
+pub const HASTY: Timing = Timing { ttl: 5, loop_wait: 1, retry_timeout: 2 };
 
 pub struct Member {
     pub name: String,
@@ -96,15 +108,16 @@ fn seen_within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Optio
 impl Town {
     /// Starts what runs beside the members, and prepares `count` of them, a, b, c …; none runs yet.
     pub fn new(kind: Kind, count: usize) -> Self {
-        Self::with(kind, count, Times::Patient)
+        Self::on(Ground::loopback(), kind, count, PATIENT)
     }
 
     /// Where leases end soon.
     pub fn hasty(kind: Kind, count: usize) -> Self {
-        Self::with(kind, count, Times::Hasty)
+        Self::on(Ground::loopback(), kind, count, HASTY)
     }
 
-    fn with(kind: Kind, count: usize, times: Times) -> Self {
+    /// The ground has two places more than there are members.
+    pub fn on(ground: Ground, kind: Kind, count: usize, timing: Timing) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let base = std::env::temp_dir().join(format!("tamada-town-{process}-{number}"));
@@ -125,12 +138,17 @@ impl Town {
                 agent: None,
             })
             .collect();
-        let mut town = Self { base, store: Store::new(kind, count), members, user, times };
+        let store = Store::new(kind, &ground, count);
+        let mut town = Self { base, store, members, ground, timing, user };
         for at in 0..count {
             town.write_configuration(at, "");
         }
         town.start_store();
         town
+    }
+
+    pub fn ttl(&self) -> Duration {
+        Duration::from_secs(self.timing.ttl.into())
     }
 
     pub fn command(&self, program: &Path) -> Command {
@@ -146,22 +164,19 @@ impl Town {
     pub fn write_configuration(&self, at: usize, extra: &str) {
         let member = &self.members[at];
         let (base, name, rest, postgres) = (self.base.display(), &member.name, member.rest, member.postgres);
-        let times = match self.times {
-            Times::Patient => "ttl: 15\n    loop_wait: 1\n    retry_timeout: 5",
-            Times::Hasty => "ttl: 5\n    loop_wait: 1\n    retry_timeout: 2",
-        };
+        let (host, Timing { ttl, loop_wait, retry_timeout }) = (self.ground.address(at), self.timing);
         let (bin, store) = (pg_bin().display().to_string(), self.store.section(&self.base, Some(at)));
         let text = format!(
             "scope: town\nname: {name}\n\
-             restapi: {{listen: '127.0.0.1:{rest}', connect_address: '127.0.0.1:{rest}'}}\n\
+             restapi: {{listen: '{host}:{rest}', connect_address: '{host}:{rest}'}}\n\
              {store}\n\
-             bootstrap:\n  dcs:\n    {times}\n    postgresql:\n      \
-             use_pg_rewind: true\n      parameters: {{max_connections: 50, shared_buffers: 16MB, wal_keep_size: 64MB}}\n\
+             bootstrap:\n  dcs:\n    ttl: {ttl}\n    loop_wait: {loop_wait}\n    retry_timeout: {retry_timeout}\n    \
+             postgresql:\n      use_pg_rewind: true\n      parameters: {{max_connections: 50, shared_buffers: 16MB, wal_keep_size: 64MB}}\n\
              \x20 initdb: [{{encoding: UTF8}}, data-checksums]\n\
-             postgresql:\n  listen: 127.0.0.1:{postgres}\n  connect_address: 127.0.0.1:{postgres}\n  \
+             postgresql:\n  listen: {host}:{postgres}\n  connect_address: {host}:{postgres}\n  \
              data_dir: {base}/pg-{name}\n  bin_dir: {bin}\n  pgpass: {base}/pgpass-{name}\n  \
-             pg_hba: ['local all all trust', 'host all all 127.0.0.1/32 trust', \
-             'host replication all 127.0.0.1/32 trust']\n  \
+             pg_hba: ['local all all trust', 'host all all samenet trust', \
+             'host replication all samenet trust']\n  \
              authentication:\n    superuser: {{username: postgres, password: x}}\n    \
              replication: {{username: replicator, password: y}}\n    rewind: {{username: rewinder, password: z}}\n  \
              parameters: {{unix_socket_directories: '{base}', fsync: 'off'}}\n  basebackup: [{{checkpoint: fast}}]\n\
@@ -199,7 +214,7 @@ impl Town {
         let log = self.log_file(&self.members[at].name);
         let mut command = self.command(program);
         command.arg("run").arg(self.config(at)).stdout(Stdio::null()).stderr(log).process_group(0);
-        self.members[at].agent = Some(command.spawn().expect("the binary was copied"));
+        self.members[at].agent = Some(self.ground.machine(at).spawn(command).expect("the binary was copied"));
     }
 
     pub fn start_all(&mut self) {
@@ -251,10 +266,12 @@ impl Town {
 
     /// The server at work there; a file that a killed one left may name a stranger by now.
     pub fn postmaster(&self, at: usize) -> Option<u32> {
-        let data_dir = self.base.join(format!("pg-{}", self.members[at].name));
-        let file = fs::read_to_string(data_dir.join("postmaster.pid")).ok()?;
-        let pid = file.lines().next()?.trim().parse().ok()?;
-        (fs::read_link(format!("/proc/{pid}/cwd")).ok()? == data_dir.canonicalize().ok()?).then_some(pid)
+        let data_dir = self.data_dir(at);
+        self.ground.machine(at).run(move || {
+            let file = fs::read_to_string(data_dir.join("postmaster.pid")).ok()?;
+            let pid = file.lines().next()?.trim().parse().ok()?;
+            (fs::read_link(format!("/proc/{pid}/cwd")).ok()? == data_dir.canonicalize().ok()?).then_some(pid)
+        })
     }
 
     /// Every process of the postmaster's session.
@@ -268,6 +285,13 @@ impl Town {
         }
     }
 
+    /// One that serves a client.
+    pub fn kill_a_backend(&self, at: usize) {
+        let query = "select pid from pg_stat_activity where backend_type = 'client backend' and query like 'insert %'";
+        let backend = wait("a client is served", || self.sql(at, query).ok()?.lines().next()?.parse().ok());
+        signal(backend, rustix::process::Signal::KILL);
+    }
+
     /// At once, but in order: a server that is killed leaves its shared memory to the machine.
     fn end_postgres(&self, at: usize) {
         let Some(postmaster) = self.postmaster(at) else { return };
@@ -277,11 +301,47 @@ impl Town {
     }
 
     pub fn get(&self, at: usize, path: &str) -> Option<(u16, String)> {
-        http(self.members[at].rest, "GET", path, "")
+        self.http(at, format!("GET {path}"), "", ONE_QUESTION)
     }
 
     pub fn post(&self, at: usize, path: &str, body: &str) -> Option<(u16, String)> {
-        http(self.members[at].rest, "POST", path, body)
+        self.http(at, format!("POST {path}"), body, LIMIT)
+    }
+
+    fn http(&self, at: usize, what: String, body: &str, within: Duration) -> Option<(u16, String)> {
+        let (address, body) = (self.rest_address(at), body.to_owned());
+        self.outside().work(move || http(address, &what, &body, within))
+    }
+
+    fn rest_address(&self, at: usize) -> SocketAddr {
+        let host = self.ground.address(at).parse().expect("an address of ours");
+        SocketAddr::new(host, self.members[at].rest)
+    }
+
+    /// Asks to hand the lead over, without waiting for the answer.
+    pub fn switchover_later(&self, from: usize, to: usize) -> mpsc::Receiver<Option<(u16, String)>> {
+        let name = |at: usize| &self.members[at].name;
+        let body = format!("{{\"leader\":\"{}\",\"candidate\":\"{}\"}}", name(from), name(to));
+        let (address, (tell, told)) = (self.rest_address(from), mpsc::channel());
+        self.outside().start(async move {
+            let ask = move || tell.send(http(address, "POST /switchover", &body, LIMIT));
+            let _ = tokio::task::spawn_blocking(ask).await;
+        });
+        told
+    }
+
+    /// The place of the store, if it has one of its own.
+    pub fn place_of_store(&self) -> usize {
+        self.members.len()
+    }
+
+    pub fn place_outside(&self) -> usize {
+        self.members.len() + 1
+    }
+
+    /// Where clients and operators are.
+    pub fn outside(&self) -> &Machine {
+        self.ground.machine(self.place_outside())
     }
 
     pub fn status(&self, at: usize) -> Option<Value> {
@@ -306,12 +366,11 @@ impl Town {
     }
 
     pub fn sql(&self, at: usize, sql: &str) -> Result<String, String> {
-        let port = self.members[at].postgres.to_string();
-        let out = Command::new(pg_bin().join("psql"))
-            .args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres", "-AtXqc", sql])
-            .env("PGCONNECT_TIMEOUT", "30")
-            .output()
-            .expect("psql is installed");
+        let (host, port) = (self.ground.address(at), self.members[at].postgres.to_string());
+        let mut psql = Command::new(pg_bin().join("psql"));
+        psql.args(["-h", &host, "-p", &port, "-U", "postgres", "-d", "postgres", "-AtXqc", sql]);
+        psql.env("PGCONNECT_TIMEOUT", "30");
+        let out = self.outside().work(move || psql.output()).expect("psql is installed");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
         if out.status.success() { Ok(text(out.stdout)) } else { Err(text(out.stderr)) }
     }
@@ -327,7 +386,8 @@ impl Town {
         fs::write(&answers, typed).expect("the directory is ours");
         let mut command = self.command(&self.base.join("tamada"));
         command.stdin(fs::File::open(answers).expect("was just written"));
-        let out = command.args(["ctl", "-c"]).arg(config).args(words).output().expect("it runs");
+        command.args(["ctl", "-c"]).arg(config).args(words);
+        let out = self.outside().work(move || command.output()).expect("it runs");
         let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
         (text, out.status.code())
     }
@@ -378,10 +438,10 @@ fn children_of_session(session: u32) -> Vec<u32> {
         .collect()
 }
 
-pub fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(10)).ok()?;
-    stream.set_read_timeout(Some(LIMIT)).ok()?;
-    let head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+fn http(address: SocketAddr, what: &str, body: &str, within: Duration) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, ONE_QUESTION).ok()?;
+    stream.set_read_timeout(Some(within)).ok()?;
+    let head = format!("{what} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(head.as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::scene::with_machines;
 use super::voters::Voters;
 use super::workload::Workload;
+use crate::ground::scene::with_machines;
 
 const SOME: usize = 50;
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tamada_raft::{Client, Compare, Is, Keys, Op, Operand, Previous, Put, Submitted, Txn, What};
 
-use super::scene::with_machines;
 use super::voters::Voters;
 use super::workload::Workload;
+use crate::ground::scene::with_machines;
 use crate::town::wait;
 
 const SOME: usize = 50;

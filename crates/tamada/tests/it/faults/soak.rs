@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use super::scene::with_machines;
 use super::voters::Voters;
 use super::workload::{Tally, Workload};
+use crate::ground::scene::with_machines;
 
 /// How many faults make a round.
 const FAULTS: usize = 40;

@@ -11,8 +11,8 @@ use tamada_raft::link::{Password, Security};
 use tamada_raft::{Client, Keys, MemberStatus, Range, ReadReply, Reading, Revision, StoreStatus};
 use tamada_testing::free_port;
 
-use super::machine::Machine;
-use super::network;
+use crate::ground::machine::Machine;
+use crate::ground::network;
 use crate::town::{signal, wait};
 
 pub const PASSWORD: &str = "correct horse battery staple";

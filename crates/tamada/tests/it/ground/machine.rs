@@ -70,6 +70,12 @@ impl Machine {
         self.ask(async move { what() })
     }
 
+    /// Like [`run`](Self::run), for what takes its time: whatever else was started here goes on meanwhile.
+    pub fn work<T: Send + 'static>(&self, what: impl FnOnce() -> T + Send + 'static) -> T {
+        // Begun by the machine's own thread, so that the one which does it has the same network and disks.
+        self.ask(async { tokio::task::spawn_blocking(what).await.expect("it does not panic") })
+    }
+
     pub fn ask<T: Send + 'static>(&self, what: impl Future<Output = T> + Send + 'static) -> T {
         let (tell, told) = mpsc::channel();
         self.start(async move {

@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_is_silent_until_it_is_mended() {
-        with_machines("faults::network::tests::what_is_cut_is_silent_until_it_is_mended", || {
+        with_machines("ground::network::tests::what_is_cut_is_silent_until_it_is_mended", || {
             let [a, b, c] = [(); 3].map(|()| Machine::apart().expect("tried before"));
             let _hub = connect(&[&a, &b, &c]);
             for machine in [&b, &c] {
