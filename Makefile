@@ -1,19 +1,20 @@
-# Two commands do everything on a fresh Debian or Ubuntu machine, as root or as a sudoer:
+# Three commands do everything on a fresh Debian or Ubuntu machine, as root or as a sudoer:
 #
 #   make demo   three members on loopback, until Ctrl-C
 #   make test   everything that must hold before a commit
+#   make chaos  whole clusters under faults, for some 20 minutes, and a table of what came of it; SCENARIO=14: only that
 #
 # The demo's members settle among themselves who leads; with DCS=etcd3 they ask an etcd that is started beside them.
 # What they install and why is written in scripts/need.sh.
 
-.PHONY: help demo test rust rust-if-missing
+.PHONY: help demo test chaos rust rust-if-missing
 .DEFAULT_GOAL := help
 
 # The store of the demo.
 export DCS ?= raft
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 7
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 8
 
 demo: rust-if-missing
 	@scripts/need.sh rust compiler cluster $(filter etcd3,$(DCS))
@@ -22,6 +23,10 @@ demo: rust-if-missing
 test: rust-if-missing
 	@scripts/need.sh rust compiler cluster etcd3
 	@scripts/test.sh
+
+chaos: rust-if-missing
+	@scripts/need.sh rust compiler cluster etcd3
+	@scripts/chaos.sh
 
 # Only where there is none at all; one that is too old is named, and left to its owner.
 rust-if-missing:

@@ -40,6 +40,17 @@ find_cargo() {
   fi
 }
 
+# What tests on real servers need to know.
+tests_environment() {
+  TAMADA_TEST_PG_BIN=$(pg_bin)
+  [ -n "$TAMADA_TEST_PG_BIN" ] || fail "No PostgreSQL server programs found; set TAMADA_TEST_PG_BIN to their directory."
+  export TAMADA_TEST_PG_BIN
+  # Temporary directories must be open to `postgres` too.
+  if [ "$(id -u)" = 0 ] && ! setpriv --reuid=postgres --regid=postgres --init-groups test -w "${TMPDIR:-/tmp}"; then
+    export TMPDIR=/tmp
+  fi
+}
+
 # User and start time tell two processes with one number apart, so that nobody is signalled in a stranger's place.
 started_at() { # PID
   local stat

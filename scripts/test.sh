@@ -10,14 +10,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 find_cargo
 
-TAMADA_TEST_PG_BIN=$(pg_bin)
-[ -n "$TAMADA_TEST_PG_BIN" ] || fail "No PostgreSQL server programs found; set TAMADA_TEST_PG_BIN to their directory."
-export TAMADA_TEST_PG_BIN
-
-# Temporary directories must be open to `postgres` too.
-if [ "$(id -u)" = 0 ] && ! setpriv --reuid=postgres --regid=postgres --init-groups test -w "${TMPDIR:-/tmp}"; then
-  export TMPDIR=/tmp
-fi
+tests_environment
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
 

@@ -19,6 +19,7 @@ macro_rules! over_each_store {
     };
 }
 
+mod chaos;
 mod embedded;
 mod everyday;
 mod faults;
