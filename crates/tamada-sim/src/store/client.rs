@@ -155,11 +155,15 @@ impl Client {
 impl Client {
     /// Of each request at most once. An answer that comes after [`Client::unanswered`] is for nobody.
     pub fn hear(&mut self, request: &Request, answer: Answer, now: Mono) -> Heard {
-        let Message { step, before, asked, .. } = request.message();
+        let Message { ask, step, before, asked } = request.message();
         match answer {
             Answer::Cluster { cluster, revision, ours } => {
-                // It may be less than before: of a store that was restored, what we were told is no more.
-                self.seen = revision;
+                let went_back = match ask {
+                    Ask::Read { at_least, .. } => revision < *at_least,
+                    Ask::Write(_) => false,
+                };
+                // The store was restored: what we were told before is no more.
+                self.seen = if went_back { revision } else { self.seen.max(revision) };
                 if let Some(written) = ours {
                     self.ours.compare(written);
                 }
@@ -172,7 +176,7 @@ impl Client {
                         let told = Told { reply: &reply, revision, asked: *asked, before: *before, now };
                         self.hear_reply(step, told)
                     }
-                    Err(refusal) => self.hear_refusal(step, refusal, *before, now),
+                    Err(refusal) => self.hear_refusal(request.message(), refusal, now),
                 }
             }
         }
@@ -232,16 +236,24 @@ impl Client {
         }
     }
 
-    fn hear_refusal(&mut self, step: &Step, refusal: Refusal, before: Before, now: Mono) -> Heard {
-        match step {
-            Step::BeginLease { from, then, round, .. } => self.not_begun(*from, refusal, then, *round, now),
-            Step::Under { lease, wish, round } => self.lease_is_gone(*lease, wish, *round, before, now),
+    fn hear_refusal(&mut self, refused: &Message, why: Refusal, now: Mono) -> Heard {
+        match &refused.step {
+            Step::BeginLease { lease, ttl, from, then, round } => {
+                match why {
+                    // Its number is ours alone, so an earlier try was carried out.
+                    Refusal::LeaseExists => self.begun(*lease, *ttl, *from, refused.asked),
+                    // The old one ended by itself, with all that was under it.
+                    Refusal::LeaseNotFound => from.iter().for_each(|old| self.lease.lost(*old)),
+                }
+                Heard::Next(self.under_lease(then.clone(), *round, now))
+            }
+            Step::Under { lease, wish, round } => self.lease_is_gone(*lease, wish, *round, refused.before, now),
             Step::Read
             | Step::LookBeforeRelease { .. }
             | Step::Release { .. }
             | Step::Create { .. }
             | Step::Swap { .. }
-            | Step::Write => unreachable!("{refusal:?}, of a request that names no lease"),
+            | Step::Write => unreachable!("{why:?}, of a request that names no lease"),
         }
     }
 

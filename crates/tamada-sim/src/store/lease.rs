@@ -12,7 +12,7 @@ use tamada_wire::keys::LEADER;
 
 use super::client::{Client, Heard};
 use super::request::{Before, Request, Round, Step, Wish};
-use super::txn::{Compare, Key, LeaseId, Op, Refusal, Txn};
+use super::txn::{Compare, Key, LeaseId, Op, Txn};
 
 #[derive(Clone, Debug)]
 pub(super) struct MyLease {
@@ -125,22 +125,6 @@ impl Client {
         if self.lease.id().is_none_or(|held| Some(held) == from) {
             self.lease.begun(lease, ttl, asked);
         }
-    }
-
-    pub(super) fn not_begun(
-        &mut self,
-        from: Option<LeaseId>,
-        refusal: Refusal,
-        then: &Wish,
-        round: Round,
-        now: Mono,
-    ) -> Heard {
-        match (refusal, from) {
-            // It ended by itself with all that was under it, or an earlier try was carried out.
-            (Refusal::LeaseNotFound, Some(old)) => self.lease.lost(old),
-            (Refusal::LeaseNotFound, None) | (Refusal::LeaseExists, _) => {}
-        }
-        Heard::Next(self.under_lease(then.clone(), round, now))
     }
 
     pub(super) fn lease_is_gone(

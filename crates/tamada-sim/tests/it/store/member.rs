@@ -47,23 +47,42 @@ impl Member {
     /// Carries messages there and back until there is an outcome.
     async fn ask(&self, mut request: Request, freshness: Freshness) -> Ended {
         loop {
-            self.world.travel().await;
-            let answer = self.world.with_store(|store, now| match freshness {
-                Freshness::Linearizable => store.handle(&request, now),
-                Freshness::Monotonic => store.handle_behind(&request, BEHIND, now),
-            });
-            if self.world.delivery == Delivery::Twice {
-                self.world.travel().await;
-                self.world.with_store(|store, now| store.handle(&request, now));
-            }
-            self.world.travel().await;
+            let (asked, answer) = self.deliver(request, freshness).await;
             let mut client = locked(&self.client);
-            match client.hear(&request, answer, self.world.mono()) {
+            match client.hear(&asked, answer, self.world.mono()) {
                 Heard::Next(next) => request = next,
                 Heard::Cluster(cluster) => return Ended::Cluster(cluster),
                 Heard::Written(outcome) => return Ended::Written(written(outcome, client.done_at())),
             }
         }
+    }
+
+    /// What was asked in the end, and the answer to it.
+    async fn deliver(&self, request: Request, freshness: Freshness) -> (Request, tamada_sim::store::Answer) {
+        let world = &self.world;
+        let handle = |request: &Request| {
+            world.with_store(|store, now| match freshness {
+                Freshness::Linearizable => store.handle(request, now),
+                Freshness::Monotonic => store.handle_behind(request, BEHIND, now),
+            })
+        };
+        world.travel().await;
+        let mut asked = request;
+        let mut answer = handle(&asked);
+        match world.delivery {
+            Delivery::Once => {}
+            Delivery::Twice => {
+                world.travel().await;
+                handle(&asked);
+            }
+            Delivery::AnswerLost => {
+                world.travel().await;
+                asked = asked.again();
+                answer = handle(&asked);
+            }
+        }
+        world.travel().await;
+        (asked, answer)
     }
 
     fn write(&self, request: impl FnOnce(&mut Client, Mono) -> Request) -> Answer<'_, Written> {
