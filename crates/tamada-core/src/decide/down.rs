@@ -12,7 +12,7 @@ use crate::upstream;
 use crate::view::View;
 
 use super::busy::{Renewal, renew};
-use super::following::{self, Doubt, diverged};
+use super::doubt::{Doubt, diverged, doubt, removal_after_failure};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, present: &Present) -> Step {
     if view.settings.pause {
@@ -142,7 +142,7 @@ fn as_standby(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
         return step;
     }
     let start = start(view, cluster, present);
-    match (view.memory.rewind, following::doubt(view, cluster)) {
+    match (view.memory.rewind, doubt(view, cluster)) {
         (Rewind::Done, _) | (_, Doubt::None) => start.into(),
         (_, Doubt::Settled(notes)) => start.mark(Mark::Rewind(Rewind::NotNeeded)).notes(notes).into(),
         // 23.5: it runs as a standby meanwhile; PostgreSQL itself refuses WAL that does not fit.
@@ -154,7 +154,7 @@ fn as_standby(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
 /// A mixture of files is never started: rewound again, or copied anew where the operator allows it.
 fn cut_short(view: &View<'_>, cluster: &Cluster) -> Step {
     let failed = view.memory.rewind == Rewind::Failed;
-    let step = if failed { following::removal_after_failure(view, cluster) } else { diverged(view, cluster) };
+    let step = if failed { removal_after_failure(view, cluster) } else { diverged(view, cluster) };
     let leader = cluster.leader_name().filter(|leader| **leader != view.me.name).cloned();
     step.unwrap_or_else(|| Decision::stay(Reason::RewindCutShort { leader, failed }).into())
 }

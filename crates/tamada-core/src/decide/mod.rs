@@ -3,6 +3,7 @@
 mod bootstrapping;
 mod busy;
 mod dark;
+mod doubt;
 mod down;
 mod following;
 mod leaderless;

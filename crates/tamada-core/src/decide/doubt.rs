@@ -1,0 +1,123 @@
+//! Does our data still fit the leader's history, and what is done if not (ha-loop.md 23.3-23.8)?
+
+use tamada_model::{CloneSource, Cluster, Divergence, Job, Role, Upstream, UpstreamMember};
+
+use crate::decision::{Decision, Fact, Note, Reason, Step};
+use crate::divergence::{Judgement, judge};
+use crate::memory::{Mark, Rewind};
+use crate::plant::{Plant, is_planted};
+use crate::upstream;
+use crate::view::View;
+
+use super::down::{crash_recovery_before_rewind, rewind_allowed};
+
+/// What is known about our data having left the leader's history.
+pub enum Doubt {
+    None,
+    /// Found to fit.
+    Settled([Note; 2]),
+    /// Cannot be told now, and why.
+    Open(String),
+    /// To be asked, or acted on.
+    Decided(Step),
+}
+
+/// 23.3
+pub fn doubt(view: &View<'_>, cluster: &Cluster) -> Doubt {
+    if is_planted(Plant::RewindSkipped) {
+        return Doubt::None;
+    }
+    match view.memory.rewind {
+        Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected if !rewind_allowed(view) => Doubt::None,
+        Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected => investigate(view, cluster),
+        Rewind::Done => Doubt::None,
+        Rewind::Failed => removal_after_failure(view, cluster).map_or(Doubt::None, Doubt::Decided),
+        Rewind::Needed => diverged(view, cluster).map_or(Doubt::None, Doubt::Decided),
+    }
+}
+
+/// 23.4: the leader, if it is another member with an address that calls itself primary.
+fn rewind_source(view: &View<'_>, cluster: &Cluster) -> Option<UpstreamMember> {
+    let is_primary = cluster.leader_member().and_then(|leader| leader.role) == Some(Role::Primary);
+    upstream::leader(view, cluster).filter(|_| is_primary)
+}
+
+fn investigate(view: &View<'_>, cluster: &Cluster) -> Doubt {
+    let Some(leader) = rewind_source(view, cluster) else {
+        return Doubt::Open("no leader that calls itself primary".into());
+    };
+    match &view.seen.asked.divergence {
+        None => Doubt::Decided(Step::ask(Fact::Divergence(Upstream::Member(leader)))),
+        Some(Divergence::Undecided { because }) => Doubt::Open(because.clone()),
+        Some(Divergence::Compared(facts)) => {
+            let notes = [
+                Note::info(format!("Local timeline={} lsn={}", facts.local_timeline, facts.local_lsn)),
+                Note::info(format!("primary_timeline={}", facts.leader_timeline)),
+            ];
+            match judge(facts) {
+                Judgement::InLine => Doubt::Settled(notes),
+                Judgement::Diverged => match diverged(view, cluster) {
+                    Some(step) => Doubt::Decided(with(step, vec![Mark::Rewind(Rewind::Needed)], notes.into())),
+                    None => Doubt::Open(format!("we have left the history of {}", leader.name)),
+                },
+            }
+        }
+    }
+}
+
+/// The data left the leader's history: rewind if that can be done, else copy anew if the operator allows it.
+pub fn diverged(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
+    let leader = rewind_source(view, cluster)?;
+    if view.settings.pause && cluster.is_unlocked() {
+        return None;
+    }
+    if !view.postgres().can_rewind && !view.has_unfinished_rewind() {
+        return view.settings.remove_data_directory_on_diverged_timelines.then(|| copy_anew(view, cluster, leader));
+    }
+    let record = cluster.leader_member()?;
+    let modern = record.agent_version().is_some_and(|version| version.at_least(&[1, 5, 7]));
+    if modern && record.checkpoint_after_promote.is_some() {
+        let because = Reason::WaitingForLeadersCheckpoint { leader: leader.name.clone() };
+        let note = Note::info(format!("Waiting for checkpoint on {} before rewind", leader.name));
+        return Some(Decision::stay(because).note(note).into());
+    }
+    if let Some(step) = crash_recovery_before_rewind(view) {
+        return Some(step);
+    }
+    let from = leader.name.clone();
+    let job = Job::Rewind { from: Upstream::Member(leader), from_agent_can_be_trusted: modern };
+    Some(Decision::run(job, Reason::Diverged { from }).into())
+}
+
+fn copy_anew(view: &View<'_>, cluster: &Cluster, leader: UpstreamMember) -> Step {
+    let source =
+        upstream::clone_source(view, cluster).unwrap_or(CloneSource::Member { member: leader, is_leader: true });
+    let job = Job::Reinitialize { source, then_follow: upstream::wanted(view, cluster), only_basebackup: false };
+    Decision::run(job, Reason::DivergedBeyondRewind).mark(Mark::Rewind(Rewind::Unsuspected)).into()
+}
+
+/// 23.8: a rewind failed although the leader was fine. With the operator's leave the data is removed and copied anew.
+pub fn removal_after_failure(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
+    let allowed = view.settings.remove_data_directory_on_rewind_failure
+        || view.settings.remove_data_directory_on_diverged_timelines;
+    let leader = rewind_source(view, cluster).filter(|_| allowed)?;
+    let option = match view.settings.remove_data_directory_on_rewind_failure {
+        true => "remove_data_directory_on_rewind_failure",
+        false => "remove_data_directory_on_diverged_timelines",
+    };
+    match copy_anew(view, cluster, leader) {
+        Step::Ask(facts) => Some(Step::Ask(facts)),
+        Step::Do(decision) => Some(decision.note(Note::warning(format!("{option} is set. removing..."))).into()),
+    }
+}
+
+/// Adds what was found out to what is done next; first, because a new upstream raises the doubt again.
+pub fn with(step: Step, marks: Vec<Mark>, notes: Vec<Note>) -> Step {
+    match step {
+        Step::Ask(facts) => Step::Ask(facts),
+        Step::Do(mut decision) => {
+            decision.marks.splice(0..0, marks);
+            decision.notes(notes).into()
+        }
+    }
+}
