@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use tamada_model::{
-    CheckpointFirst, CloneSource, Comparison, Divergence, HistoryFile, Job, Me, MemberName, Now, RecoveryMatch,
-    RestartConditions, Role, Schedule, ScheduledRestart, Settings, ShutdownPosition, Stop, StopMode, Upstream,
-    UpstreamMember, WalBytes,
+    CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, Me, MemberName, Now,
+    RecoveryMatch, RestartConditions, Role, Schedule, ScheduledRestart, Settings, ShutdownPosition, Stop, StopMode,
+    Upstream, UpstreamMember, WalBytes,
 };
 
 use super::describe::started;
 use super::scene::schedule_at;
 use super::words::Words;
+use crate::guard::GuardState;
 use crate::memory::{Bootstrap, CheckpointAfterPromote, ComesBack, Rewind, StepDownMode};
 use crate::plan::WriteOutcome;
 use crate::view::JobView;
@@ -56,6 +57,8 @@ fn switches(words: &mut Words<'_>, settings: &mut Settings) -> bool {
         settings.check_timeline = true;
     } else if words.eat("failsafe_mode") {
         settings.failsafe_mode = true;
+    } else if words.eat("guard required") {
+        settings.guard = GuardMode::Required;
     } else if words.eat("no slots") {
         settings.use_slots = false;
     } else if words.eat("remove_data_directory_on_rewind_failure") {
@@ -81,6 +84,14 @@ pub fn configured(words: &mut Words<'_>, me: &mut Me) {
         } else {
             words.lost();
         }
+    }
+}
+
+/// `ready`, or why there is none.
+pub fn guard(words: &mut Words<'_>) -> GuardState {
+    match words.rest() {
+        "ready" => GuardState::Ready,
+        why => GuardState::Failed(why.to_owned()),
     }
 }
 

@@ -113,6 +113,7 @@ impl Scene {
             ("store", "") => self.dark = (!words.eat("back")).then(|| words.rest().to_owned()),
             ("upstream", "") => self.recovery = Some(clues::recovery(&mut words)),
             ("divergence", "") => self.divergence = Some(clues::divergence(&mut words)),
+            ("guard", "") => self.memory.guard = clues::guard(&mut words),
             ("memory", "") => clues::memory(&mut words, &mut self.memory, self.now),
             ("job", "") => self.job = clues::job(&mut words, self.now),
             _ => panic!("do not understand: {line}"),

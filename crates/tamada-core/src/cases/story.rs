@@ -117,6 +117,7 @@ impl Story {
         let mut words = Words::new(words);
         match key {
             "bell" => Some(Event::Wake),
+            "guard" => Some(Event::Guard(clues::guard(&mut words))),
             "shutdown" => Some(Event::Shutdown),
             "job ends" => {
                 let Some(id) = self.job.take() else {

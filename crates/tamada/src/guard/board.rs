@@ -104,7 +104,11 @@ impl Board {
 
     /// Makes a blank page ours.
     pub fn begin(&self) {
-        self.page[1].store(VERSION, Ordering::Relaxed);
+        self.begin_as(VERSION);
+    }
+
+    pub fn begin_as(&self, version: u64) {
+        self.page[1].store(version, Ordering::Relaxed);
         self.page[0].store(MAGIC, Ordering::Release);
     }
 
@@ -284,8 +288,7 @@ mod tests {
     fn pages_of_other_versions_and_no_pages_are_told_apart() {
         let board = Board { page: page(), boot: 7 };
         assert_eq!(board.kind(), Kind::Blank);
-        board.begin();
-        board.page[1].store(9, Ordering::Relaxed);
+        board.begin_as(9);
         assert_eq!(board.kind(), Kind::OtherVersion(9));
     }
 }

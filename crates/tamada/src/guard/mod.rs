@@ -15,11 +15,14 @@
 //! `docs/decisions/0006-guard.md`.
 
 mod board;
+mod keep;
 mod keeper;
+mod memory;
 mod office;
 mod place;
 mod process;
 mod servers;
+mod stranger;
 mod watch;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The guard as a process: `tamada guard FILE DATA_DIR POSTGRES`, with the page's file as its standard input.
 //!
-//! It must not end with the agent, so it forks: the parent is gone at once, the child has a session of its own. It says
-//! one line on its standard output when it is in office, or why it cannot be, and closes it; whoever started it waits for
-//! that.
+//! It must not end with the agent, so it forks: the parent is gone at once, the child has a session of its own. On its
+//! standard output it says who it is, and then that it is in office, or why it cannot be. Then it closes it; whoever
+//! started it waits for that.
 //!
 //! The one who was in office before it, if any, was on duty until then; now it is ended. If it was frozen, or at work
 //! on PostgreSQL, the new one knows all that it knew.
@@ -14,12 +14,12 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{Resource, Signal, getrlimit, pidfd_send_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, pidfd_send_signal, setrlimit};
 use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
 
 use super::board::Board;
+use super::memory;
 use super::process::{Process, boot};
 use super::servers::Servers;
 use super::watch::{Agent, Watch};
@@ -47,15 +47,18 @@ fn refuse(why: &io::Error) -> ExitCode {
 }
 
 fn serve(path: PathBuf, data_dir: PathBuf, program: OsString) -> ExitCode {
-    let begun = prepare(path, data_dir, program).and_then(|(mut watch, powers)| {
+    let me = Process::me();
+    println!("{} {}", me.pid, me.started);
+    let begun = prepare(me, path, data_dir, program).and_then(|mut watch| {
         let order = watch.take_over().ok_or_else(|| io::Error::other("the page has no order"))?;
+        let powers = [lock_memory(), raise_priority(), evade_oom_killer()].join(", ");
         let before = watch.board.office();
         watch.board.take_office(watch.me);
         if let Some(before) = before.and_then(Process::hold) {
             // It may have gone by itself.
             let _ = pidfd_send_signal(before, Signal::KILL);
         }
-        say_ready(watch.me, &powers)?;
+        say_ready(&powers)?;
         Ok((watch, order))
     });
     match begun {
@@ -68,14 +71,14 @@ fn serve(path: PathBuf, data_dir: PathBuf, program: OsString) -> ExitCode {
 }
 
 /// The last line that anybody reads there.
-fn say_ready(me: Process, powers: &str) -> io::Result<()> {
-    println!("ready {} {} {powers}", me.pid, me.started);
+fn say_ready(powers: &str) -> io::Result<()> {
+    println!("ready {powers}");
     let nowhere = File::options().write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(&nowhere)?;
     Ok(())
 }
 
-fn prepare(path: PathBuf, data_dir: PathBuf, program: OsString) -> io::Result<(Watch, String)> {
+fn prepare(me: Process, path: PathBuf, data_dir: PathBuf, program: OsString) -> io::Result<Watch> {
     rustix::process::setsid()?;
     std::env::set_current_dir("/")?;
     close_what_was_inherited();
@@ -88,11 +91,8 @@ fn prepare(path: PathBuf, data_dir: PathBuf, program: OsString) -> io::Result<(W
     // A rehearsal: what it will need once is in memory then, and stays there.
     servers.count();
     let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-    let me = Process::me();
     me.hold().ok_or_else(|| io::Error::other("the kernel has no process descriptors: Linux 5.3 is needed"))?;
-    let powers = [lock_memory(), raise_priority(), evade_oom_killer()].join(", ");
-    let agent = Agent::default();
-    Ok((Watch { board, me, servers, timer, bell, file, path, data_dir, agent }, powers))
+    Ok(Watch { board, me, servers, timer, bell, file, path, data_dir, agent: Agent::default() })
 }
 
 fn close_what_was_inherited() {
@@ -118,14 +118,15 @@ fn bell() -> io::Result<OwnedFd> {
     }
 }
 
-/// What was used so far, and whatever else is touched later: a few hundred kilobytes, not the whole program.
+/// Whoever may lock everything does so, page by page as it is touched. Others may lock some megabytes: then it is what has
+/// been touched so far, which is all that the guard will need; it has rehearsed.
 fn lock_memory() -> &'static str {
     let limit = getrlimit(Resource::Memlock);
     // Whoever may not raise it so far keeps the one he has.
-    let _ = setrlimit(Resource::Memlock, rustix::process::Rlimit { current: limit.maximum, ..limit });
-    match mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT) {
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: limit.maximum, ..limit });
+    let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    match mlockall(all).or_else(|_| memory::lock_resident()) {
         Ok(()) => "memory locked",
-        Err(Errno::NOSYS) => "memory not locked (the kernel cannot)",
         Err(_) => "memory not locked (raise the limit of locked memory)",
     }
 }

@@ -1,8 +1,9 @@
 //! The guard: whatever becomes of the agent, its PostgreSQL is not writable beyond the lease.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -191,6 +192,7 @@ fn a_guard_that_is_killed_or_frozen_is_replaced_and_the_next_one_guards_as_well(
     let first = wait_for_guard(&town, old, None);
     signal(first, Signal::KILL);
     let second = wait_for_guard(&town, old, Some(first));
+    wait("it is on duty", || town.log(old).contains(&format!("on duty: process {second}")).then_some(()));
     signal(second, Signal::STOP);
     wait_for_guard(&town, old, Some(second));
     let log = town.log(old);
@@ -238,6 +240,24 @@ fn a_machine_that_wakes_up_after_its_lease_has_no_primary() {
 }
 
 #[test]
+fn a_leader_that_loses_its_store_stops_by_itself_and_its_guard_rests() {
+    let mut town = Town::hasty(Kind::Etcd, 2);
+    town.start_all();
+    let leader = town.wait_for_cluster(1);
+    town.freeze_store_for(leader);
+    wait("it is read-only", || (town.sql(leader, "select pg_is_in_recovery()").ok()? == "t").then_some(()));
+    wait_for_standing(&town, leader, "disarmed");
+    let postmaster = town.postmaster(leader);
+    let log = town.log(leader).len();
+    wait("the lease has ended", || {
+        (town.log(leader)[log..].matches("DCS is not accessible").count() > 5).then_some(())
+    });
+    assert_eq!((town.postmaster(leader), guards(&town, leader).len()), (postmaster, 1));
+    town.thaw_store_for(leader);
+    town.wait_for_cluster(1);
+}
+
+#[test]
 fn in_pause_and_after_a_clean_stop_there_is_nothing_to_guard() {
     let (mut town, leader, _) = pair(Kind::Etcd);
     let (said, code) = town.ctl(leader, &["pause", "--wait"]);
@@ -269,7 +289,7 @@ fn a_new_binary_takes_over_from_the_old_one() {
     let copied = Command::new("cp").arg("-p").arg(town.base.join("tamada")).arg(&upgraded).status();
     assert!(copied.expect("cp belongs to every system").success());
     town.kill_agent(leader);
-    town.start_program(leader, &upgraded);
+    town.start_program(leader, &upgraded, &[]);
     let its_own = wait_for_guard(&town, leader, Some(guard));
     assert_eq!(fs::read_link(format!("/proc/{its_own}/exe")).ok(), Some(upgraded));
     assert_eq!(town.wait_for_cluster(1), leader);
@@ -290,6 +310,38 @@ fn it_is_switched_off_and_on_again_without_a_restart() {
     wait_for_standing(&town, leader, "armed");
     wait_for_guard(&town, leader, Some(guard));
     assert_eq!(town.leader(), Some(leader));
+}
+
+/// As a container's first process the agent is two: one that only collects what ends, and the agent itself.
+#[test]
+fn in_a_container_the_guard_is_as_good() {
+    let mut town = Town::hasty(Kind::Etcd, 2);
+    let namespace = ["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let allowed = town.command(Path::new("unshare")).args(namespace).arg("true").output();
+    if !allowed.expect("util-linux is part of every system").status.success() {
+        eprintln!("in_a_container_the_guard_is_as_good is left out: this system grants nobody processes of his own");
+        return;
+    }
+    let tamada = town.base.join("tamada");
+    let words: Vec<&OsStr> = namespace.iter().map(OsStr::new).chain([tamada.as_os_str()]).collect();
+    town.start_program(0, Path::new("unshare"), &words);
+    town.wait_for_cluster(0);
+    town.start(1);
+    assert_eq!(town.wait_for_cluster(1), 0);
+    town.sql(0, "create table t (n int)").expect("the primary is writable");
+    wait_for_standing(&town, 0, "armed");
+    let container = town.members[0].agent_pid().expect("it runs");
+    let first = children(container);
+    let named = |name: &str| {
+        let is_so = |pid: &&u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name);
+        children(first[0]).iter().find(is_so).copied()
+    };
+    assert!(first.len() == 1 && named("tamada-guard").is_some(), "the first process is its parent now");
+    let agent = named("tamada").expect("it runs");
+    let (last, first) = written_meanwhile(&town, 0, 1, || signal(agent, Signal::STOP));
+    assert!(last < first, "both acknowledged writes for {:?}", last - first);
+    signal(agent, Signal::CONT);
+    assert_eq!(town.wait_for_cluster(1), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A small town for tests: some members with real PostgreSQL, and a store in which they settle who leads; all on
 //! loopback or each on a machine of its own, all below one temporary directory, all gone when the test ends.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -206,14 +207,14 @@ impl Town {
     }
 
     pub fn start(&mut self, at: usize) {
-        self.start_program(at, &self.base.join("tamada"));
+        self.start_program(at, &self.base.join("tamada"), &[]);
     }
 
-    /// Another copy of the binary.
-    pub fn start_program(&mut self, at: usize, program: &Path) {
+    /// Another copy of the binary, or one that starts it with what follows.
+    pub fn start_program(&mut self, at: usize, program: &Path, words: &[&OsStr]) {
         let log = self.log_file(&self.members[at].name);
         let mut command = self.command(program);
-        command.arg("run").arg(self.config(at)).stdout(Stdio::null()).stderr(log).process_group(0);
+        command.args(words).arg("run").arg(self.config(at)).stdout(Stdio::null()).stderr(log).process_group(0);
         self.members[at].agent = Some(self.ground.machine(at).spawn(command).expect("the binary was copied"));
     }
 
