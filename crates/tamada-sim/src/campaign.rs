@@ -36,7 +36,7 @@ pub struct Tally {
 /// A line is printed after so many seeds.
 const REPORT: u64 = 10_000;
 /// More failures than this tell nothing new.
-const ENOUGH: usize = 10;
+const ENOUGH: usize = 400;
 
 impl Campaign {
     pub fn work(&self, next: &AtomicU64, stop: &AtomicBool, clock: &Stopwatch) -> Tally {

@@ -25,6 +25,8 @@ pub struct Member {
     pub config: Option<Stamp>,
     /// What its REST thread answers from.
     pub report: Option<Arc<Report>>,
+    /// Whoever stops or kills it does not want it to be started again yet, by so many faults.
+    pub kept_down: u32,
     pub agent_runs: Runs,
     pub host_runs: Runs,
     /// What would have been heard meanwhile, in order.

@@ -8,6 +8,7 @@ mod guards;
 mod looks;
 mod operators;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tamada_model::Tags;
@@ -186,9 +187,12 @@ impl World {
             at_once = if at == self.now { at_once + 1 } else { 0 };
             self.now = at;
             self.happened += 1;
-            self.happens(due);
-            self.follow_up();
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                self.happens(due);
+                self.follow_up();
+            }));
             violation = match at_once {
+                _ if done.is_err() => Some(Violation::new("no assertion fails", words_of(done))),
                 ENDLESS.. => Some(Violation::new("the world stands still", "something is done over and over again")),
                 _ => self.promises.broken.take(),
             };
@@ -355,6 +359,19 @@ impl World {
         let report = self.members[host.0].report.as_ref();
         report.is_some_and(|report| report.because.contains("cannot be rewound"))
     }
+}
+
+fn words_of(panicked: std::thread::Result<()>) -> String {
+    let Err(payload) = panicked else {
+        return String::new();
+    };
+    let literal = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    literal.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// Failed assertions are caught and told as what they are; their backtraces would fill pages.
+pub fn be_quiet_about_panics() {
+    std::panic::set_hook(Box::new(|_| {}));
 }
 
 /// How PostgreSQLs reach each other.

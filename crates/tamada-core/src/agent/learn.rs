@@ -257,7 +257,7 @@ impl Agent {
                 }
             }
             Job::Promote { .. } => self.memory.pre_promote_refused = *end == JobEnd::PrePromoteRefused,
-            Job::Rewind { .. } => self.memory.rewind = after_rewind(end),
+            Job::Rewind { .. } => self.memory.rewind = after_rewind(end, self.failures),
             Job::CrashRecovery => {}
             Job::Clone { .. } | Job::Reinitialize { .. } | Job::RemoveData => {
                 self.memory.rewind = Rewind::Unsuspected;
@@ -269,9 +269,14 @@ impl Agent {
     }
 }
 
-fn after_rewind(end: &JobEnd) -> Rewind {
+/// What keeps a rewind from succeeding is often over a moment later (its source was being restarted); so many times it
+/// is tried again before an operator has to look.
+const REWINDS: u32 = 3;
+
+fn after_rewind(end: &JobEnd, failures: u32) -> Rewind {
     match end {
         JobEnd::Done => Rewind::Done,
+        JobEnd::Failed(_) if failures < REWINDS => Rewind::Needed,
         JobEnd::Failed(_) => Rewind::Failed,
         JobEnd::NotNow(_) | JobEnd::Cancelled => Rewind::Needed,
         JobEnd::StillStarting | JobEnd::Stopped(_) | JobEnd::PrePromoteRefused => Rewind::Needed,

@@ -37,7 +37,9 @@ impl DataKept {
             .filter(|other| other != host)
             .filter_map(|other| world.fleet.data(other))
             .any(|point| wal.is_ancestor(*had, point));
-        if elsewhere || *by == Remover::Hand || self.allowed.contains(host) {
+        // What a bootstrap made that came to nothing is put aside, not removed.
+        let aside = *by == Remover::AbandonBootstrap;
+        if elsewhere || aside || *by == Remover::Hand || self.allowed.contains(host) {
             return Ok(());
         }
         let what = format!("{} removed its data, and nobody has all of it", host.name());

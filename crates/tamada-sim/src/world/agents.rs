@@ -45,6 +45,7 @@ pub(super) fn new_member(host: Host, clock: Clock, tags: Tags, script: &Script) 
         next_ask: 0,
         config: None,
         report: None,
+        kept_down: 0,
         agent_runs: Runs::On,
         host_runs: Runs::On,
         held: Vec::new(),
@@ -56,7 +57,7 @@ pub(super) fn new_member(host: Host, clock: Clock, tags: Tags, script: &Script) 
     }
 }
 
-fn first_configuration(script: &Script) -> Document {
+pub(super) fn first_configuration(script: &Script) -> Document {
     let times = script.settings;
     [
         ("ttl".to_owned(), times.ttl.into()),
@@ -98,7 +99,7 @@ impl World {
             Life::Dead => true,
             Life::Waking(_) | Life::Up(_) => false,
         };
-        if !dead || member.epoch != epoch {
+        if !dead || member.epoch != epoch || member.kept_down > 0 {
             return;
         }
         self.diary.note(self.now, Some(host), || "the agent is started".into());
@@ -180,10 +181,12 @@ impl World {
 
     fn leave(&mut self, host: Host, leave: Leave) {
         self.kill_agent(host, "leaves");
-        if leave == Leave::Refusing {
-            let epoch = self.members[host.0].epoch;
-            self.queue.put(self.now + AGAIN, Due::StartAgent { host, epoch });
-        }
+        let epoch = self.members[host.0].epoch;
+        let again = match leave {
+            Leave::AsAsked => Duration::ZERO,
+            Leave::Refusing => AGAIN,
+        };
+        self.queue.put(self.now + again, Due::StartAgent { host, epoch });
     }
 
     // --- events

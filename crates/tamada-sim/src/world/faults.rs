@@ -6,14 +6,14 @@ use tamada_core::Event;
 
 use super::{Due, Resume, World};
 use crate::fault::{Fault, Operation};
-use crate::member::{Life, Runs};
+use crate::member::Runs;
 use crate::{Host, Moment};
 
 impl World {
     pub(super) fn fault_begins(&mut self, number: usize) {
         let planned = self.script.faults[number].clone();
         self.diary.note(self.now, None, || format!("FAULT {number}: {:?} for {:?}", planned.fault, planned.lasts));
-        if planned.fault.process_of().is_some_and(|host| self.members[host.0].host_runs != Runs::On) {
+        if !self.can_happen(&planned.fault) {
             return;
         }
         let over = self.now + planned.lasts;
@@ -21,8 +21,14 @@ impl World {
         self.queue.put(over.min(latest).max(self.now), Due::Over(number));
         match planned.fault {
             Fault::FreezeAgent(host) => self.members[host.0].agent_runs = Runs::Still,
-            Fault::KillAgent(host) => self.kill_agent(host, "is killed"),
-            Fault::StopAgent(host) => self.hear_later(host, Duration::ZERO, Event::Shutdown),
+            Fault::KillAgent(host) => {
+                self.members[host.0].kept_down += 1;
+                self.kill_agent(host, "is killed");
+            }
+            Fault::StopAgent(host) => {
+                self.members[host.0].kept_down += 1;
+                self.hear_later(host, Duration::ZERO, Event::Shutdown);
+            }
             Fault::KillGuard(host) => self.kill_guard(host),
             Fault::Suspend(host) => self.suspend(host),
             Fault::PowerOff(host) => self.power_off(host),
@@ -66,7 +72,10 @@ impl World {
                 self.members[host.0].agent_runs = Runs::On;
                 self.thaw(host);
             }
-            Fault::KillAgent(host) | Fault::StopAgent(host) => self.start_again(host),
+            Fault::KillAgent(host) | Fault::StopAgent(host) => {
+                self.members[host.0].kept_down -= 1;
+                self.start_again(host);
+            }
             Fault::Suspend(host) => self.wake(host),
             Fault::PowerOff(host) => self.power_on(host),
             Fault::Blackout => {
@@ -112,6 +121,19 @@ impl World {
         }
     }
 
+    /// That an agent and its guard go together is beyond both: this is what the kernel's watchdog is for.
+    fn can_happen(&self, fault: &Fault) -> bool {
+        let Some(member) = fault.process_of().map(|host| &self.members[host.0]) else {
+            return true;
+        };
+        let spares_one = match fault {
+            Fault::KillGuard(_) => member.answers(),
+            Fault::KillAgent(_) | Fault::FreezeAgent(_) => member.guard.lives,
+            _ => true,
+        };
+        spares_one && member.host_runs == Runs::On
+    }
+
     fn suspend(&mut self, host: Host) {
         if self.members[host.0].host_runs == Runs::On {
             self.members[host.0].host_runs = Runs::Still;
@@ -128,11 +150,12 @@ impl World {
         }
     }
 
-    /// Only where somebody else has everything: what the last copy loses nobody can bring back.
+    /// Only where somebody else has everything and may lead: what the last copy loses nobody can bring back.
     fn lose_data(&mut self, host: Host) {
         let has_all = |other: Host| {
             let points = self.fleet.data(host).zip(self.fleet.data(other));
-            other != host && points.is_some_and(|(lost, kept)| self.fleet.wal().is_ancestor(lost, kept))
+            let may_lead = !self.script.nofailover.contains(&other);
+            other != host && may_lead && points.is_some_and(|(lost, kept)| self.fleet.wal().is_ancestor(lost, kept))
         };
         if self.hosts().any(has_all) {
             self.fleet.wipe_data(host, self.now);
@@ -176,20 +199,9 @@ impl World {
         }
     }
 
+    /// If it has not gone yet, it is started when it goes.
     fn start_again(&mut self, host: Host) {
-        let member = &mut self.members[host.0];
-        if let Life::Up(agent) = &member.life
-            && !agent.memory().leaving
-        {
-            return;
-        }
-        let epoch = member.epoch;
-        match member.life {
-            Life::Dead => self.queue.put(self.now, Due::StartAgent { host, epoch }),
-            // It has not gone yet; systemd waits for that.
-            Life::Up(_) | Life::Waking(_) => {
-                self.queue.put(self.now + Duration::from_secs(1), Due::StartAgent { host, epoch: epoch + 1 })
-            }
-        }
+        let epoch = self.members[host.0].epoch;
+        self.queue.put(self.now, Due::StartAgent { host, epoch });
     }
 }

@@ -73,10 +73,9 @@ impl World {
     }
 
     fn patch_config(&mut self, changes: &[(&str, Value)]) {
-        let Some(config) = self.store.cluster().config.clone() else {
-            return;
-        };
-        let mut value = config.value;
+        let config = self.store.cluster().config.clone();
+        // Somebody has deleted it: written anew, as it was first.
+        let mut value = config.map_or_else(|| super::agents::first_configuration(&self.script), |config| config.value);
         value.extend(changes.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         self.store.put_raw(keys::CONFIG, &keys::config_json(&value), self.now);
         self.store_changed();
