@@ -175,10 +175,7 @@ impl Agent {
                 self.waiting.push_back(Waiting { id, request, seen: false, pressing: false });
                 self.again = true;
             }
-            Event::Setup(setup) => {
-                self.setup = *setup;
-                self.again = true;
-            }
+            Event::Setup(setup) => self.set_up(*setup, now),
             Event::Guard(state) => {
                 self.memory.guard = state;
                 self.again = true;
@@ -191,6 +188,18 @@ impl Agent {
         self.go_on(now, &mut effects);
         self.arm(&mut effects);
         effects
+    }
+
+    /// 1. a holds a lease of 30 s. An operator makes it 20.
+    /// 2. a writes its member key, and with it the store begins a lease of 20 s. a is killed.
+    /// 3. The guard waits for the end of the 30; b leads from the end of the 20 on.
+    ///
+    /// Therefore a shorter ttl is believed from when we hear of it.
+    fn set_up(&mut self, setup: Setup, now: Now) {
+        let ttl = setup.settings.ttl;
+        self.memory.lease = self.memory.lease.map(|lease| lease.at_most(ttl, now.mono));
+        self.setup = setup;
+        self.again = true;
     }
 
     pub fn is_resting(&self) -> bool {

@@ -39,6 +39,11 @@ impl HeldLease {
         self.asked_at + self.ttl
     }
 
+    /// The same, but at its end not later than a lease of `ttl` that were asked for now.
+    pub fn at_most(self, ttl: Duration, now: Mono) -> Self {
+        Self { ttl: self.ttl.min(now.since(self.asked_at) + ttl), ..self }
+    }
+
     /// When the next renewal should be asked for: a third of the ttl after the last.
     pub fn renew_at(&self) -> Mono {
         self.asked_at + self.ttl / 3
@@ -92,5 +97,14 @@ mod tests {
         assert!(lease.renew_at() < lease.give_up_at(settings.retry_timeout));
         assert!(lease.give_up_at(settings.retry_timeout) < lease.fence_at());
         assert!(lease.fence_at() < lease.ends_at());
+    }
+
+    #[test]
+    fn a_shorter_ttl_ends_it_sooner_and_never_in_the_past() {
+        let at = |seconds| Mono::new(Duration::from_secs(seconds));
+        let lease = HeldLease { asked_at: at(100), ttl: Duration::from_secs(30) };
+        assert_eq!(lease.at_most(Duration::from_secs(20), at(104)).ends_at(), at(124));
+        assert_eq!(lease.at_most(Duration::from_secs(5), at(110)).ends_at(), at(115));
+        assert_eq!(lease.at_most(Duration::from_secs(60), at(104)), lease);
     }
 }

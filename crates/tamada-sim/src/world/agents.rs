@@ -155,6 +155,10 @@ impl World {
     }
 
     pub(super) fn first_reading(&mut self, host: Host, cluster: &Arc<Cluster>) {
+        match self.members[host.0].life {
+            Life::Waking(waking) if !waking.stopping => {}
+            Life::Waking(_) | Life::Dead | Life::Up(_) => return,
+        }
         self.with_fleet(|fleet, now, _| fleet.adopt(host, now));
         let member = &mut self.members[host.0];
         let setup = member.setup.clone();
@@ -247,7 +251,12 @@ impl World {
             return;
         }
         member.setup.dynamic = config.value.clone();
-        member.setup.settings = settings(&config.value);
+        let paused = std::mem::replace(&mut member.setup.settings, settings(&config.value)).pause;
+        // What was left running in pause is only now anybody's business again.
+        if paused && !member.setup.settings.pause {
+            self.watch(|promises, world| promises.meddled(world));
+        }
+        let member = &mut self.members[host.0];
         member.store.set_ttl(member.setup.settings.ttl);
         let setup = Box::new(member.setup.clone());
         self.hear(host, Event::Setup(setup));

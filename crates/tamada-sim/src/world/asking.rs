@@ -17,6 +17,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A watch whose word was lost is missed, and begun anew.
 const WATCH_AGAIN: Duration = Duration::from_secs(5);
 
+/// No ask has this number.
+const NOBODYS: u64 = 0;
+
 impl World {
     pub(super) fn write(&mut self, host: Host, write: &DcsWrite, within: Duration) {
         let renews = match write {
@@ -68,7 +71,9 @@ impl World {
             Passage::After(takes) => drop(arrives(takes, request, self)),
             Passage::Twice(first, second) => {
                 arrives(first, request.clone(), self);
-                arrives(second, request, self);
+                // Its answer is for nobody: who asked once hears once.
+                let again = Due::StoreHears { from: host, epoch, ask: NOBODYS, request };
+                self.queue.put(now + second, again);
             }
         }
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::{ClientDue, Due, World};
 use crate::Host;
-use crate::ledger::Fate;
+use crate::ledger::{Acknowledged, Fate};
 use crate::member::Runs;
 use crate::net::{Place, Road};
 use crate::postgres::{News, SyncNames};
-use crate::wal::Point;
+use crate::wal::{BranchId, Point};
 use tamada_core::Event;
 
 #[derive(Clone, Debug)]
@@ -109,6 +109,7 @@ impl World {
             }
             News::Promoted { host, branch } => {
                 self.ledger.promotions += 1;
+                self.count_lost(branch);
                 let timeline = self.fleet.wal().timeline(branch);
                 self.diary.note(self.now, Some(host), || format!("PostgreSQL is writable on timeline {timeline}"));
             }
@@ -120,6 +121,18 @@ impl World {
             }
             News::Noted { host, what } => self.diary.note(self.now, Some(host), || what),
         }
+    }
+
+    /// What the branch that was left had been acknowledged on it, and this one lacks.
+    fn count_lost(&mut self, branch: BranchId) {
+        let wal = self.fleet.wal();
+        let Some(from) = wal.branch(branch).parent else {
+            return;
+        };
+        let left_behind = |write: &Acknowledged| write.end.0 == from.0 && !wal.is_ancestor(write.end, from);
+        let lost =
+            self.ledger.newest().take_while(|write| !wal.is_ancestor(write.end, from)).filter(left_behind).count();
+        self.ledger.count_lost(lost as u64);
     }
 
     fn job_ended(&mut self, host: Host, id: tamada_core::JobId, end: tamada_model::JobEnd) {
