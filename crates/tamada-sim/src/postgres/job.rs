@@ -391,6 +391,37 @@ impl Fleet {
         }
     }
 
+    /// Whoever copies or rewinds from this server loses the connection, and does not go on as if nothing were.
+    pub(super) fn disconnect_readers(&mut self, host: Host) {
+        if self.node(host).faults.off {
+            return;
+        }
+        for reader in self.hosts() {
+            let Some(work) = &self.node(reader).work else { continue };
+            let reads = match work.doing {
+                Doing::Copying { from, .. } | Doing::Comparing { from, .. } | Doing::Rewinding { from, .. } => {
+                    from == host
+                }
+                Doing::Nothing
+                | Doing::Checkpointing(_, _)
+                | Doing::Launching(_)
+                | Doing::Initializing
+                | Doing::PostBootstrap
+                | Doing::Connecting { .. }
+                | Doing::Pausing { .. }
+                | Doing::RecoveringAlone
+                | Doing::CheckingSource { .. }
+                | Doing::Stopping { .. }
+                | Doing::Starting
+                | Doing::Promoting => false,
+            };
+            let what = What::Work(work.id, work.tick);
+            if reads {
+                self.later(reader, Duration::from_millis(2), what);
+            }
+        }
+    }
+
     /// A wish that the job stops. What cannot be undone is not.
     pub(super) fn cancel_work(&mut self, host: Host, id: JobId) {
         let Some(work) = self.node_mut(host).work.as_mut().filter(|work| work.id == id) else { return };

@@ -372,6 +372,7 @@ impl Fleet {
         self.fail_pending(host);
         self.hang_up(host);
         self.close_standbys(host);
+        self.disconnect_readers(host);
         self.leave_min_recovery(host);
         let node = self.node_mut(host);
         node.server = None;
@@ -401,6 +402,7 @@ impl Fleet {
         self.fail_pending(host);
         self.hang_up(host);
         self.close_standbys(host);
+        self.disconnect_readers(host);
         self.leave_min_recovery(host);
         let node = self.node_mut(host);
         node.life += 1;
