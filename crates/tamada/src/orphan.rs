@@ -5,7 +5,8 @@
 //! 3. We wait for the store, and clients still write here.
 //!
 //! Therefore it is stopped before a whole lease has passed since we began to wait, as a leader would stop it that cannot
-//! renew. How much of the lease was left we do not know: until then, two may be writable.
+//! renew. How much of the lease was left we do not know; the predecessor's guard does, and comes first. Without one, two
+//! may be writable until then.
 
 use std::time::Duration;
 

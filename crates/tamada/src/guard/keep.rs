@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, Interest};
 use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 
-use super::board::Board;
+use super::board::{Answer, Board, Duty};
 use super::keeper::in_words;
 use super::office::ring;
 use super::place::Place;
@@ -52,6 +52,8 @@ pub struct Keep {
     pub strangers: Vec<Stranger>,
     /// The last order for which PostgreSQL was stopped, as far as the log knows.
     pub fenced: u64,
+    /// As the log knows it, too.
+    pub armed: bool,
 }
 
 /// One in office.
@@ -105,16 +107,32 @@ impl Keep {
             if answer.heard < number {
                 return;
             }
-            if answer.fenced != self.fenced {
-                self.fenced = answer.fenced;
-                tracing::error!("The guard has stopped PostgreSQL: the lease had ended and nobody had renewed it");
-            }
+            self.report(answer);
             if spoken {
                 // What they were on duty for is our own guard's now.
                 self.strangers.drain(..).for_each(Stranger::end);
             }
             // The other end is our own.
             let _ = posted.changed().await;
+        }
+    }
+
+    /// What has become of it since, for the log.
+    fn report(&mut self, answer: Answer) {
+        if answer.fenced != self.fenced {
+            self.fenced = answer.fenced;
+            tracing::error!("The guard has stopped PostgreSQL: the lease had ended and nobody had renewed it");
+        }
+        let armed = self.board.order().is_some_and(|order| match order.duty {
+            Duty::Fence { .. } => true,
+            Duty::Rest | Duty::Go => false,
+        });
+        if armed != self.armed {
+            self.armed = armed;
+            match armed {
+                true => tracing::info!("The guard is armed: it stops PostgreSQL when the lease ends"),
+                false => tracing::info!("The guard is disarmed"),
+            }
         }
     }
 

@@ -158,6 +158,7 @@ impl Charge {
             events: keeper.events.clone(),
             strangers: Stranger::of_other_versions(&keeper.data_dir),
             fenced: board.answer().fenced,
+            armed: false,
         };
         let writer = Writer { board, me: Process::me(), post };
         // A guard that begins finds an order, and who gave it.

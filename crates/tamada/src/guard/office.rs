@@ -9,7 +9,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,13 +42,13 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 }
 
 fn refuse(why: &io::Error) -> ExitCode {
-    println!("{why}");
+    say(format_args!("{why}"));
     ExitCode::FAILURE
 }
 
 fn serve(path: PathBuf, data_dir: PathBuf, program: OsString) -> ExitCode {
     let me = Process::me();
-    println!("{} {}", me.pid, me.started);
+    say(format_args!("{} {}", me.pid, me.started));
     let begun = prepare(me, path, data_dir, program).and_then(|mut watch| {
         let order = watch.take_over().ok_or_else(|| io::Error::other("the page has no order"))?;
         let powers = [lock_memory(), raise_priority(), evade_oom_killer()].join(", ");
@@ -58,7 +58,8 @@ fn serve(path: PathBuf, data_dir: PathBuf, program: OsString) -> ExitCode {
             // It may have gone by itself.
             let _ = pidfd_send_signal(before, Signal::KILL);
         }
-        say_ready(&powers)?;
+        say(format_args!("ready {powers}"));
+        close_output();
         Ok((watch, order))
     });
     match begun {
@@ -70,12 +71,16 @@ fn serve(path: PathBuf, data_dir: PathBuf, program: OsString) -> ExitCode {
     }
 }
 
-/// The last line that anybody reads there.
-fn say_ready(powers: &str) -> io::Result<()> {
-    println!("ready {powers}");
-    let nowhere = File::options().write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdout(&nowhere)?;
-    Ok(())
+/// To the agent, if it is still there: a guard that is in office needs nobody to hear it.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+fn close_output() {
+    if let Ok(nowhere) = File::options().write(true).open("/dev/null") {
+        // Otherwise the agent waits longer than it need.
+        let _ = rustix::stdio::dup2_stdout(&nowhere);
+    }
 }
 
 fn prepare(me: Process, path: PathBuf, data_dir: PathBuf, program: OsString) -> io::Result<Watch> {

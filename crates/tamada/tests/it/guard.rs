@@ -25,6 +25,7 @@ fn pair_with(kind: Kind, extra: &str) -> (Town, usize, usize) {
     let leader = town.wait_for_cluster(1);
     town.sql(leader, "create table t (n int)").expect("the primary is writable");
     wait_for_standing(&town, leader, "armed");
+    wait("the log says it too", || town.log(leader).contains("The guard is armed").then_some(()));
     (town, leader, 1 - leader)
 }
 
