@@ -314,7 +314,7 @@ pub enum Reason {
 }
 
 /// What an empty member waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Missing {
     Leader,
     /// The leader's address.
@@ -322,6 +322,10 @@ pub enum Missing {
     EndOfBootstrap,
     /// There is none yet, and we may not make one.
     Cluster,
+    /// The store does not say which cluster this is, but there is one.
+    Identity {
+        known_to: MemberName,
+    },
 }
 
 /// Why this member is not the one to lead (12.5 and following), with the numbers compared.

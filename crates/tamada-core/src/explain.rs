@@ -80,7 +80,7 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::CloneWithoutLeader => {
             "the data directory is empty, and a replica method needs no running member".into()
         }
-        Reason::WaitingForLeaderToBootstrap { missing, .. } => self::missing(*missing).into(),
+        Reason::WaitingForLeaderToBootstrap { missing, .. } => self::missing(missing),
         Reason::EmptyDataWhileLeader => "without data we cannot lead; another member must".into(),
         Reason::UnreadableDataWhileLeader => "a leader must reach its data; another member must lead".into(),
         Reason::DataUnreadable { because } => format!("{because}; nothing is started or deleted until it can be read"),
@@ -175,8 +175,14 @@ fn cut_short(leader: Option<&MemberName>, failed: bool) -> String {
     }
 }
 
-fn missing(what: Missing) -> &'static str {
-    match what {
+fn missing(what: &Missing) -> String {
+    let text = match what {
+        Missing::Identity { known_to } => {
+            return format!(
+                "the key `initialize` is missing, but {known_to} has data: no new cluster is made beside it. Whoever leads \
+                 writes the key anew, and this member clones then"
+            );
+        }
         Missing::EndOfBootstrap => {
             "another member is making the cluster (key `initialize` is empty); we clone from it when it leads. If no \
              member is doing so, remove the key"
@@ -189,7 +195,8 @@ fn missing(what: Missing) -> &'static str {
             "there is no cluster yet, and this member may not make one (nofailover, or no bootstrap section): it clones \
              as soon as another has"
         }
-    }
+    };
+    text.to_owned()
 }
 
 /// Why this member does not lead.

@@ -120,6 +120,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// PostgreSQL was told to promote itself and has not done so yet. It will, whatever becomes of our lock: only its end
+    /// takes the wish back.
+    pub fn promotes(&self) -> bool {
+        self.is_running() && !self.is_primary() && self.role() == Role::Promoted
+    }
+
     pub fn role(&self) -> Role {
         self.postgres().role
     }

@@ -129,6 +129,7 @@ impl Promises {
     /// An operator took the lock away, or made a primary by hand: for a while, what follows is theirs.
     pub fn meddled(&mut self, world: &World) {
         self.one_primary.meddled(world);
+        self.no_loss.meddled();
         self.lease_kept.meddled(world);
         self.bounded_loss.meddled(world);
     }

@@ -17,7 +17,8 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     let Some(leader) = cluster.leader_name() else {
         return Decision::stay(Reason::PausedWithNobodyToFollow { unfit: None }).into();
     };
-    if view.is_primary() {
+    let promotes = view.promotes() && !view.settings.pause;
+    if view.is_primary() || promotes {
         return primary_without_lock(view, leader);
     }
     // 19.4

@@ -75,7 +75,7 @@ fn primary_that_could_not_take_it(view: &View<'_>) -> Option<Step> {
 }
 
 fn unfit(view: &View<'_>, because: Unfit, notes: Vec<Note>) -> Step {
-    let was_primary = view.is_primary();
+    let was_primary = view.is_primary() || (view.promotes() && !view.settings.pause);
     let standing = standing(&because);
     if view.settings.pause && standing != Standing::NamedButShort {
         return paused(view, was_primary, because, notes);

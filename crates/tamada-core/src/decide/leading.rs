@@ -22,7 +22,12 @@ use super::busy::{Renewal, renew};
 const LEAST_TO_PROMOTE: Duration = Duration::from_millis(200);
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
-    if view.settings.pause && !view.is_primary() {
+    // 1. We have won the lock; PostgreSQL was told to promote itself, and replays for minutes.
+    // 2. The cluster is paused. We are a standby, and give the lock back; it is resumed, and b is promoted.
+    // 3. PostgreSQL is through with replaying, and is a primary.
+    // Therefore the lock is kept for a promotion that is under way.
+    let unasked = view.promotes() && !is_named(view, cluster);
+    if view.settings.pause && !view.is_primary() && !unasked {
         return paused_standby(view, cluster);
     }
     if let Some(step) = refused(view) {
@@ -80,8 +85,7 @@ pub fn unguarded(view: &View<'_>) -> Option<Step> {
 
 /// 10.1: in pause the lock of a standby goes back, unless a named candidate is about to be promoted.
 fn paused_standby(view: &View<'_>, cluster: &Cluster) -> Step {
-    let named = cluster.failover.as_ref().and_then(|request| request.value.candidate.as_ref()) == Some(&view.me.name);
-    if !named {
+    if !is_named(view, cluster) {
         return Decision::new(Verdict::Release(None), Reason::NotPrimaryWhilePaused).into();
     }
     match view.memory.lease_runs(view.now.mono) {
@@ -89,6 +93,10 @@ fn paused_standby(view: &View<'_>, cluster: &Cluster) -> Step {
         Some(lease) if view.role() != Role::Promoted && !view.memory.pre_promote_refused => promote(view, lease),
         Some(_) | None => Decision::stay(Reason::WaitingForOwnPromotion).into(),
     }
+}
+
+fn is_named(view: &View<'_>, cluster: &Cluster) -> bool {
+    cluster.failover.as_ref().and_then(|request| request.value.candidate.as_ref()) == Some(&view.me.name)
 }
 
 /// 10.2: the store says that the lock is not ours any more.

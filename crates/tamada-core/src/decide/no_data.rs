@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tamada_model::{CloneSource, Cluster, Initialize, Job, Role, Upstream};
+use tamada_model::{CloneSource, Cluster, Initialize, Job, Member, MemberName, Role, Upstream};
 
 use crate::decision::{Chore, Decision, Missing, Reason, Step, Verdict};
 use crate::memory::{Mark, StepDownMode};
@@ -39,9 +39,27 @@ fn must_stop(view: &View<'_>, unreadable: Option<&str>) -> bool {
     view.is_running() && !harmless
 }
 
+/// 1. `initialize` is deleted, by an operator or with the store; b and c hold the cluster's data, and nobody leads yet.
+/// 2. a has no data. It makes a new cluster.
+/// 3. b is promoted. Clients write here and there, to two databases under one name.
+///
+/// Therefore nobody begins where another member shows that it has data. (The original does.)
+fn has_data<'a>(view: &View<'_>, cluster: &'a Cluster) -> Option<&'a MemberName> {
+    let unlocked = cluster.is_unlocked();
+    let runs = |member: &Member| member.is_running() && member.role != Some(Role::Uninitialized);
+    let mut others = cluster.members.iter().filter(|(name, _)| **name != view.me.name);
+    others.find(|(_, member)| unlocked && runs(member)).map(|(name, _)| name)
+}
+
 /// 7.1, row by row.
 fn fill(view: &View<'_>, cluster: &Cluster) -> Step {
     let may_create = view.me.may_bootstrap && !view.me.tags.nofailover() && view.settings.standby_cluster.is_none();
+    if let Some(who) = has_data(view, cluster).filter(|_| cluster.initialize == Initialize::Absent) {
+        let missing = Missing::Identity { known_to: who.clone() };
+        return Decision::stay(Reason::WaitingForLeaderToBootstrap { standby_cluster: false, missing })
+            .chores(uninitialized(view))
+            .into();
+    }
     if cluster.is_unlocked() && cluster.initialize == Initialize::Absent && may_create {
         return Decision::new(Verdict::BeginBootstrap, Reason::InitializeWon).into();
     }

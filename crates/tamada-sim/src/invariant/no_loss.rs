@@ -34,6 +34,11 @@ impl NoLoss {
         self.handed_over = None;
     }
 
+    /// What an operator takes away is no longer the agents' to keep.
+    pub fn meddled(&mut self) {
+        self.forget();
+    }
+
     /// It gave the lock away, and did not just lose it.
     pub fn released(&mut self, host: Host, world: &World) {
         let stopped = self.stopping.take() == Some(host) && !world.fleet.is_writable(host);
