@@ -4,7 +4,10 @@
 //! A job is a row of tasks. Each does its part at once, or works for a while, or waits to hear something of the server.
 
 mod copy;
+mod promote;
+mod remove;
 mod rewind;
+mod settle;
 mod start;
 mod stop;
 
@@ -16,9 +19,9 @@ use tamada_model::{
     CheckpointFirst, CloneSource, Job, JobEnd, Role, ShutdownPosition, State, Stop, StopMode, Upstream,
 };
 
-use super::node::{Data, Phase};
+use super::node::Phase;
 use super::{Fleet, Life, Net, News, Remover, What};
-use crate::{Host, Moment};
+use crate::Host;
 
 pub(crate) use start::Start;
 
@@ -143,28 +146,6 @@ enum Turn {
 }
 
 impl Fleet {
-    /// The agent takes charge of what is there when it begins.
-    pub fn adopt(&mut self, host: Host, now: Moment) {
-        self.now = now;
-        let node = self.node_mut(host);
-        let signal = node.files().map(|files| files.signal);
-        let (answers, standby) = (node.answers(), node.recovery().is_some());
-        let phase = node.server.as_ref().map(|server| server.phase);
-        let still = node.faults.stands_still();
-        let control = node.files().map(|files| files.control);
-        let notes = &mut node.notes;
-        notes.control = control;
-        (notes.state, notes.role) = match (phase, signal) {
-            (_, None) => (State::Stopped, Role::Uninitialized),
-            (None, Some(signal)) => (State::Stopped, if signal { Role::Replica } else { Role::Demoted }),
-            (Some(_), Some(_)) if answers => (State::Running, if standby { Role::Replica } else { Role::Primary }),
-            (Some(_), Some(signal)) => {
-                let state = if still { State::Running } else { State::Starting };
-                (state, if signal { Role::Replica } else { Role::Primary })
-            }
-        };
-    }
-
     pub(super) fn begin_work(&mut self, host: Host, id: JobId, job: &Job) {
         let is_stop = match job {
             Job::Stop(_) => true,
@@ -492,93 +473,6 @@ impl Fleet {
         if let Some(id) = self.node(host).work.as_ref().map(|work| work.id) {
             self.tell(News::JobProgress { host, id, state, shut_down });
         }
-    }
-
-    /// What a look finds out when no job is at work: a start-up that was left to itself has ended, either way.
-    pub(super) fn settle(&mut self, host: Host) {
-        let node = self.node(host);
-        if node.work.is_some() {
-            return;
-        }
-        let phase = node.server.as_ref().map(|server| server.phase);
-        let starting = match node.notes.state {
-            State::Starting | State::BootstrapStarting => true,
-            State::InitDb
-            | State::InitDbFailed
-            | State::CustomBootstrap
-            | State::CustomBootstrapFailed
-            | State::CreatingReplica
-            | State::Running
-            | State::StartFailed
-            | State::Restarting
-            | State::RestartFailed
-            | State::Stopping
-            | State::Stopped
-            | State::StopFailed
-            | State::Crashed => false,
-        };
-        match phase {
-            None if starting => self.node_mut(host).notes.state = State::StartFailed,
-            Some(phase) if starting && phase.takes_connections() => self.started(host),
-            Some(phase) if !phase.takes_connections() && node.notes.state == State::Running => {
-                self.node_mut(host).notes.state = State::Starting;
-            }
-            None | Some(_) => {}
-        }
-    }
-
-    fn started(&mut self, host: Host) {
-        let notes = &mut self.node_mut(host).notes;
-        notes.state = State::Running;
-        if std::mem::take(&mut notes.pending_callback) {
-            notes.fire();
-        }
-    }
-
-    fn check_empty(&mut self, host: Host) -> Turn {
-        match &self.node(host).data {
-            Data::None | Data::Partial => Turn::Next,
-            Data::Files(_) => self.fails(host, "the data directory is not empty"),
-        }
-    }
-
-    fn remove_by_job(&mut self, host: Host, by: Remover) -> Turn {
-        self.remove(host, by, Data::None);
-        self.set_role(host, Role::Uninitialized);
-        match by {
-            Remover::AbandonBootstrap => self.node_mut(host).notes.bootstrapping = false,
-            Remover::RemoveData => self.enter(host, State::Stopped),
-            Remover::Clone | Remover::Reinitialize | Remover::Hand => {}
-        }
-        Turn::Next
-    }
-
-    fn promote(&mut self, host: Host, wait: Duration) -> Turn {
-        let role = self.node(host).notes.role;
-        if role == Role::Primary {
-            return Turn::Next;
-        }
-        if self.is_cancelled(host) {
-            self.finish(host, JobEnd::Cancelled);
-            return Turn::Waits;
-        }
-        let refused = self.pg_ctl_promote(host).err();
-        if role != Role::Promoted {
-            if let Some(why) = refused {
-                return self.fails(host, why);
-            }
-            self.set_role(host, Role::Promoted);
-            self.node_mut(host).notes.fire();
-        }
-        if self.node(host).is_writable() {
-            self.set_role(host, Role::Primary);
-            return Turn::Next;
-        }
-        if self.node(host).server.is_none() {
-            self.ends_with(host, JobEnd::StillStarting);
-            return Turn::Next;
-        }
-        self.waits_for(host, Doing::Promoting, Some(wait))
     }
 
     /// A server that somebody could ask, and that would be heard.
