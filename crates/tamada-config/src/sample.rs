@@ -119,7 +119,7 @@ fn written(document: &Document) -> String {
     let before = ["scope", "namespace", "name", "log", "restapi", "ctl", "citus"].into_iter().chain(STORES);
     before.for_each(|name| lines.extend(block_of(document, name)));
     lines.extend(bootstrap(document));
-    ["postgresql", "watchdog", "tags"].into_iter().for_each(|name| lines.extend(block_of(document, name)));
+    ["postgresql", "guard", "watchdog", "tags"].into_iter().for_each(|name| lines.extend(block_of(document, name)));
     lines.join("\n") + "\n"
 }
 

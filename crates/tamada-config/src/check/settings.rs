@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tamada_model::document::{boolean, scalar_text, truthy};
-use tamada_model::{Document, GuardMode, RemoteMember, Settings, SynchronousMode, WalBytes};
+use tamada_model::document::{scalar_text, truthy};
+use tamada_model::{Document, RemoteMember, Settings, SynchronousMode, WalBytes};
 
 use crate::path::{at, flag, integer, section, text, texts};
 use crate::timing::Timing;
 
-use super::slots;
+use super::{slots, watchdog};
 
 /// `dynamic` is readable; what is missing has the default.
 pub fn settings(dynamic: &Document, effective: &Document, timing: Timing, adjustments: &mut Vec<String>) -> Settings {
@@ -57,16 +57,7 @@ pub fn settings(dynamic: &Document, effective: &Document, timing: Timing, adjust
         ),
         permanent_slots: slots::permanent(dynamic, adjustments),
         ignore_slots: slots::ignored(dynamic),
-        guard: guard_mode(effective),
-    }
-}
-
-fn guard_mode(effective: &Document) -> GuardMode {
-    match at(effective, "guard.mode").map(|mode| (scalar_text(mode).to_lowercase(), boolean(mode))) {
-        Some((mode, _)) if mode == "required" => GuardMode::Required,
-        Some((mode, _)) if mode == "off" => GuardMode::Off,
-        Some((_, Some(false))) => GuardMode::Off,
-        Some((_, Some(true) | None)) | None => GuardMode::Automatic,
+        guard: watchdog::guard_mode(effective),
     }
 }
 

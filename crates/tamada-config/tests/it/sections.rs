@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use tamada_model::{LogLevel, ServerTokens, VerifyClient, WatchdogDriver, WatchdogMode};
+use tamada_model::{GuardMode, LogLevel, ServerTokens, VerifyClient, WatchdogDriver, WatchdogMode};
 
-use crate::scene::{Scene, checked, variables, with, with_postgresql};
+use crate::scene::{Scene, checked, complaints, variables, with, with_postgresql};
 
 #[test]
 fn log() {
@@ -162,6 +162,25 @@ fn watchdog() {
     assert_eq!(watchdog.safety_margin_seconds, None);
     assert_eq!((watchdog.driver, watchdog.device.to_str()), (WatchdogDriver::Testing, Some("/x")));
     assert_eq!(checked(&with("")).watchdog, tamada_model::WatchdogConfig::default());
+}
+
+#[test]
+fn guard() {
+    let table = [
+        ("off", GuardMode::Off),
+        ("disabled", GuardMode::Off),
+        ("automatic", GuardMode::Automatic),
+        ("required", GuardMode::Required),
+    ];
+    for (text, mode) in table {
+        assert_eq!(checked(&with(&format!("guard: {{mode: {text}}}\n"))).settings.guard, mode, "{text}");
+    }
+    assert_eq!(checked(&with("")).settings.guard, GuardMode::Automatic);
+    assert_eq!(complaints(&with("guard: {mode: maybe}\n"), None).len(), 1);
+    let scene = Scene::new();
+    let file = scene.file("patroni.yml", &with(""));
+    let local = tamada_config::load(Some(&file), variables(&[("PATRONI_GUARD_MODE", "required")])).expect("valid YAML");
+    assert_eq!(tamada_config::check(&local, None).expect("complete").settings.guard, GuardMode::Required);
 }
 
 #[test]

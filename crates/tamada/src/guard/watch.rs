@@ -30,7 +30,7 @@ use crate::clock;
 /// An instant that passed without a new word stays in force: what is started later, perhaps by an agent that was frozen
 /// while it did so, is stopped too.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// Between two rounds of killing; what does not die at once waits for a disk.
+/// Between the first two rounds of killing; what does not die at once waits for a disk.
 const ROUND: Duration = Duration::from_millis(5);
 
 pub struct Watch {
@@ -52,20 +52,19 @@ pub struct Watch {
 pub struct Agent {
     who: Option<Process>,
     held: Option<OwnedFd>,
+    /// As it was looked at last.
+    gone: bool,
 }
 
 impl Agent {
     fn follow(&mut self, agent: Process) {
         if self.who != Some(agent) {
-            *self = Self { who: Some(agent), held: agent.hold() };
+            *self = Self { who: Some(agent), held: agent.hold(), gone: false };
         }
-    }
-
-    fn is_gone(&self) -> bool {
-        match &self.held {
-            Some(held) => is_ready(held.as_fd()),
+        self.gone = match &self.held {
+            Some(held) => wait_for(&[held.as_fd()], Duration::ZERO),
             None => true,
-        }
+        };
     }
 }
 
@@ -112,7 +111,7 @@ impl Watch {
             Duty::Rest => true,
             Duty::Fence { at, ends_at } => clock::now().mono >= at && self.fence(order, at, ends_at) == Fenced::Yes,
         };
-        if done && self.agent.is_gone() {
+        if done && self.agent.gone {
             return Then::Go;
         }
         self.set_alarm(order);
@@ -136,6 +135,7 @@ impl Watch {
                 wait_for(&[postmaster.as_fd()], clock::now().mono.until(kill_at));
             }
         }
+        let mut round = ROUND;
         loop {
             let killed = self.servers.tell(Whom::Everybody, Signal::KILL).count;
             if killed == 0 {
@@ -146,7 +146,8 @@ impl Watch {
             if self.board.order().is_some_and(|newer| newer.number != order.number) {
                 return Fenced::Countermanded;
             }
-            wait_for(&[], ROUND);
+            wait_for(&[], round);
+            round = (round * 2).min(LOOK_AGAIN);
         }
         if stopped > 0 {
             self.tell_fenced(order);
@@ -199,8 +200,8 @@ impl Watch {
             PollFd::new(&self.bell, PollFlags::IN),
             PollFd::new(&self.timer, PollFlags::empty()),
         ];
-        // Once gone it would always be ready.
-        if let Some(agent) = self.agent.held.as_ref().filter(|agent| !is_ready(agent.as_fd())) {
+        // One whose end is known would always be ready. One that has ended since is heard.
+        if let Some(agent) = self.agent.held.as_ref().filter(|_| !self.agent.gone) {
             fds[2] = PollFd::new(agent, PollFlags::IN);
         }
         let _ = poll(&mut fds, None);
@@ -211,10 +212,6 @@ impl Watch {
     }
 }
 
-fn is_ready(fd: BorrowedFd<'_>) -> bool {
-    wait_for(&[fd], Duration::ZERO)
-}
-
 /// For one of them (there is one at the most), or as long.
 fn wait_for(fds: &[BorrowedFd<'_>], within: Duration) -> bool {
     let within = Timespec { tv_sec: within.as_secs().cast_signed(), tv_nsec: within.subsec_nanos().into() };
@@ -223,5 +220,122 @@ fn wait_for(fds: &[BorrowedFd<'_>], within: Duration) -> bool {
             poll(&mut [PollFd::from_borrowed_fd(*fd, PollFlags::IN)], Some(&within)).is_ok_and(|ready| ready > 0)
         }
         None => poll(&mut [], Some(&within)).is_ok_and(|ready| ready > 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Child, Command, Stdio};
+
+    use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
+
+    use super::*;
+    use crate::guard::counting;
+    use crate::guard::process::{boot, stat};
+
+    struct Scene {
+        watch: Watch,
+        server: Child,
+        agent: Child,
+    }
+
+    fn process(child: &Child) -> Process {
+        let pid = child.id().cast_signed();
+        Process { pid, started: stat(pid).expect("it is not collected").started }
+    }
+
+    fn waiter(program: &std::path::Path, directory: &std::path::Path) -> Child {
+        Command::new(program).arg("600").current_dir(directory).stdin(Stdio::null()).spawn().expect("it can be run")
+    }
+
+    impl Scene {
+        fn new(name: &str) -> Self {
+            let base = std::env::temp_dir().join(format!("tamada-watch-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(base.join("data")).unwrap();
+            let (data_dir, program) = (base.canonicalize().unwrap().join("data"), base.join("postgres"));
+            assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
+            let page = place::open(&data_dir).unwrap();
+            let board = Board::map(&page.file, boot()).unwrap();
+            let timer = || timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::NONBLOCK).unwrap();
+            let mut watch = Watch {
+                board,
+                me: Process::me(),
+                servers: Servers::new(&data_dir, "postgres".as_ref()).unwrap(),
+                timer: timer(),
+                bell: timer(),
+                file: page.file,
+                path: page.path,
+                agent: Agent::default(),
+                data_dir: data_dir.clone(),
+            };
+            let (server, agent) = (waiter(&program, &data_dir), waiter("/bin/sleep".as_ref(), &base));
+            // Between fork and exec it is still us.
+            while watch.servers.count() == 0 {
+                std::thread::yield_now();
+            }
+            Self { watch, server, agent }
+        }
+
+        fn obey(&mut self, number: u64, duty: Duty) -> Then {
+            let order = Order { number, duty, agent: process(&self.agent) };
+            self.watch.board.write_order(&order);
+            let before = counting::allocations();
+            let then = self.watch.obey(&order);
+            assert_eq!(counting::allocations(), before, "a guard allocates nothing");
+            then
+        }
+
+        fn end(mut self) {
+            for child in [&mut self.server, &mut self.agent] {
+                let _ = child.kill();
+                child.wait().unwrap();
+            }
+            place::remove_unless_used(&self.watch.file, &self.watch.path);
+            std::fs::remove_dir_all(self.watch.data_dir.parent().unwrap()).unwrap();
+        }
+    }
+
+    fn from_now(seconds: u64) -> Duty {
+        let at = clock::now().mono + Duration::from_secs(seconds);
+        Duty::Fence { at, ends_at: at + Duration::from_secs(20) }
+    }
+
+    #[test]
+    fn only_an_instant_that_has_come_stops_postgresql_politely_if_there_is_time() {
+        let mut scene = Scene::new("polite");
+        assert_eq!(scene.obey(1, Duty::Rest), Then::Wait);
+        assert_eq!(scene.obey(2, from_now(600)), Then::Wait);
+        assert_eq!(scene.watch.board.answer(), Answer { heard: 2, fenced: 0 });
+        assert!(scene.server.try_wait().unwrap().is_none());
+
+        assert_eq!(scene.obey(3, from_now(0)), Then::Wait);
+        assert_eq!(scene.server.wait().unwrap().signal(), Some(libc::SIGQUIT));
+        assert_eq!(scene.watch.board.answer(), Answer { heard: 3, fenced: 3 });
+        scene.end();
+    }
+
+    #[test]
+    fn an_instant_that_was_slept_through_kills_at_once() {
+        let mut scene = Scene::new("late");
+        let past = Mono::new(Duration::from_millis(1));
+        assert_eq!(scene.obey(1, Duty::Fence { at: past, ends_at: past }), Then::Wait);
+        assert_eq!(scene.server.wait().unwrap().signal(), Some(libc::SIGKILL));
+        scene.end();
+    }
+
+    #[test]
+    fn it_stays_as_long_as_there_is_an_agent_or_something_to_stop() {
+        let mut scene = Scene::new("needed");
+        assert_eq!(scene.obey(1, Duty::Rest), Then::Wait);
+        assert_eq!(scene.obey(2, Duty::Go), Then::Go, "unless it is told to go");
+        scene.agent.kill().unwrap();
+        while !scene.watch.agent.gone {
+            scene.obey(3, from_now(600));
+        }
+        assert_eq!(scene.obey(4, from_now(600)), Then::Wait);
+        assert_eq!(scene.obey(5, Duty::Rest), Then::Go);
+        assert!(scene.server.try_wait().unwrap().is_none());
+        scene.end();
     }
 }
