@@ -189,7 +189,7 @@ enum What {
     Work(JobId, u32),
     /// The job has waited long enough.
     Deadline(JobId, u32),
-    Thaw,
+    DiskAnswers,
 }
 
 /// All PostgreSQLs.
@@ -337,7 +337,7 @@ impl Fleet {
             What::Lost(serial) => self.lost(host, serial),
             What::Work(id, tick) => self.work_done(host, id, tick, net),
             What::Deadline(id, tick) => self.deadline_passed(host, id, tick),
-            What::Thaw => self.disk_answers(host),
+            What::DiskAnswers => self.disk_answers(host),
         }
     }
 
@@ -350,9 +350,14 @@ impl Fleet {
     fn stands_still_for(&self, step: Step) -> Option<Host> {
         let node = self.node(step.host);
         let actor = match step.what {
-            // The network and the agent go on; a process that waits for its disk cannot be killed.
-            What::Keepalive(_) | What::SendingLate(_) | What::Closed(_) | What::Deadline(_, _) | What::Thaw => None,
-            What::Work(_, _) | What::Kill(_) => node.faults.hung.then_some(step.host),
+            // The network and the agent go on; what the agent runs waits for the disk as well.
+            What::Keepalive(_)
+            | What::SendingLate(_)
+            | What::Closed(_)
+            | What::Deadline(_, _)
+            | What::Kill(_)
+            | What::DiskAnswers => None,
+            What::Work(_, _) => node.faults.hung.then_some(step.host),
             What::Confirm(_, _) | What::Resend(_) => node.link().map(|link| link.upstream),
             What::Ready(_)
             | What::StartFails(_)

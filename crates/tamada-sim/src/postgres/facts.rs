@@ -194,10 +194,7 @@ impl Fleet {
         if starting || !node.answers() {
             return RecoveryMatch::Same;
         }
-        // Whom the receiver really talks to counts more than what is configured.
-        let talking_to = node.link().filter(|_| !node.notes.receiver_forgotten).map(|link| link.upstream);
-        let current = if files.upstream.is_some() { talking_to.or(files.upstream) } else { None };
-        if current == self.host_of(upstream) && node.notes.callback_called {
+        if files.upstream == self.host_of(upstream) && node.notes.callback_called {
             RecoveryMatch::Same
         } else {
             RecoveryMatch::Reload

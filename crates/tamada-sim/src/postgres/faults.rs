@@ -58,7 +58,7 @@ impl Fleet {
     /// The disk answers nobody until then. Processes that wait for it cannot even be killed.
     pub fn hang(&mut self, host: Host, until: Moment) {
         self.node_mut(host).faults.hung = true;
-        self.at(until, host, What::Thaw);
+        self.at(until, host, What::DiskAnswers);
     }
 
     pub(super) fn disk_answers(&mut self, host: Host) {

@@ -209,8 +209,6 @@ pub(crate) struct Supervisor {
     pub control: Option<Control>,
     /// A standby's timeline as last asked; asked anew only if it does not fit the leader's.
     pub timeline: Cell<Option<Timeline>>,
-    /// Forgotten when the upstream is changed by a reload, until the next connection.
-    pub receiver_forgotten: bool,
 }
 
 impl Supervisor {
@@ -223,7 +221,6 @@ impl Supervisor {
             pending_callback: false,
             control: None,
             timeline: Cell::new(None),
-            receiver_forgotten: false,
         }
     }
 

@@ -184,8 +184,8 @@ impl Fleet {
         if server.phase != Phase::Promoting {
             return;
         }
-        let timeline = files.known.next();
         let from = files.end;
+        let timeline = files.known.max(self.wal.timeline(from.0)).next();
         let at = self.wal.promote(from, timeline, self.now);
         let end = self.wal.append(at, Written::EndOfRecovery, self.now);
         let node = self.node_mut(host);

@@ -162,7 +162,6 @@ impl Fleet {
         let up = self.node(upstream);
         let (life, latest_end, now) = (up.life, up.point().map_or(Lsn::ZERO, |(_, end)| end), self.now);
         let node = self.node_mut(host);
-        node.notes.receiver_forgotten = false;
         let end = node.point().map_or(Lsn::ZERO, |(_, end)| end);
         let Some(recovery) = node.recovery_mut() else { return };
         recovery.refused = None;
@@ -261,13 +260,8 @@ impl Fleet {
         let Some(link) = self.node_mut(standby).link_mut(serial) else { return };
         link.in_flight = None;
         link.latest_end = to.1;
-        let known = self.wal.timeline(to.0);
         self.flushed(standby, to);
-        let node = self.node_mut(standby);
-        if let Some(files) = node.files_mut() {
-            files.known = files.known.max(known);
-        }
-        if let Some(recovery) = node.recovery_mut() {
+        if let Some(recovery) = self.node_mut(standby).recovery_mut() {
             recovery.received = Some(to.1);
         }
         self.catch_up(standby);
@@ -440,7 +434,6 @@ impl Fleet {
         let node = self.node_mut(host);
         node.notes.role = role;
         node.notes.callback_called = true;
-        node.notes.receiver_forgotten = true;
         let running = node.server.as_ref().is_some_and(|server| server.phase == Phase::Running);
         if running && node.recovery().is_some() {
             self.hang_up(host);

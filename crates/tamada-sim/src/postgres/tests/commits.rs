@@ -32,6 +32,11 @@ fn the_first_of_the_list_that_is_connected_has_to_have_it() {
     let write = scene.writes(A);
     scene.until(|scene| scene.is_acked(write));
     assert!(scene.holds(B, write));
+    scene.wires.0.insert((A, C));
+    let write = scene.writes(A);
+    scene.until(|scene| scene.is_acked(write));
+    scene.mends();
+    scene.passes(5);
     scene.fleet.kill_postmaster(B, scene.now);
     let write = scene.writes(A);
     scene.until(|scene| scene.is_acked(write));

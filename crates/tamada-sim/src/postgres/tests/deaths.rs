@@ -142,6 +142,17 @@ fn a_server_whose_disk_hangs_cannot_even_be_killed_but_does_nothing_more_either(
 }
 
 #[test]
+fn a_server_killed_while_its_disk_hangs_is_gone_before_it_does_anything_else() {
+    let mut scene = Scene::cluster(16);
+    scene.fleet.hang(A, scene.now + Duration::from_secs(10));
+    scene.fleet.kill_postmaster(A, scene.now);
+    scene.passes(9);
+    assert!(scene.fleet.is_running(A));
+    scene.passes(1);
+    assert!(!scene.fleet.is_running(A));
+}
+
+#[test]
 fn a_frozen_server_says_nothing_and_goes_on_afterwards() {
     let mut scene = Scene::cluster(13);
     let write = scene.writes(A);

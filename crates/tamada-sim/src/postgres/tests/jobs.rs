@@ -60,6 +60,19 @@ fn reinitializing_removes_the_data_before_it_knows_whether_there_will_be_new() {
 }
 
 #[test]
+fn a_copy_waits_for_a_disk_that_hangs() {
+    let mut scene = Scene::cluster(14);
+    let job = Job::Reinitialize { source: source(A), then_follow: member(A), only_basebackup: false };
+    let job = scene.begins(C, job);
+    scene.passes(1);
+    scene.fleet.hang(C, scene.now + Duration::from_secs(120));
+    scene.passes(110);
+    assert!(scene.end_of(job).is_none() && scene.fleet.data(C).is_none());
+    scene.until(|scene| scene.end_of(job).is_some());
+    assert_eq!(scene.end_of(job), Some(JobEnd::Done));
+}
+
+#[test]
 fn an_agent_that_dies_while_it_copies_leaves_what_is_told_as_empty() {
     let mut scene = Scene::cluster(6);
     let job = Job::Reinitialize { source: source(A), then_follow: member(A), only_basebackup: false };

@@ -41,8 +41,10 @@ fn a_standby_ahead_of_the_new_primarys_fork_cannot_stream_from_it() {
     scene.mends();
     scene.promotes(B);
     scene.follows(C, B);
-    scene.passes(30);
-    assert!(!scene.streams(C) && scene.holds(C, write));
+    let end = scene.now + Duration::from_secs(30);
+    while scene.step(end) {
+        assert!(!scene.streams(C) && scene.holds(C, write));
+    }
 }
 
 #[test]
@@ -132,6 +134,19 @@ fn a_cut_is_noticed_after_the_time_that_is_set_and_mended_by_trying_again() {
     let write = scene.writes(A);
     scene.mends();
     scene.until(|scene| scene.holds(B, write));
+}
+
+#[test]
+fn the_end_of_a_server_is_heard_at_once_the_end_of_a_host_is_not() {
+    let mut scene = Scene::cluster(14);
+    scene.fleet.kill_postmaster(A, scene.now);
+    scene.passes_millis(10);
+    assert!(!scene.streams(B));
+    let mut scene = Scene::cluster(15);
+    scene.fleet.power_off(A, scene.now);
+    scene.cuts(A);
+    scene.passes(20);
+    assert!(scene.streams(B));
 }
 
 #[test]
