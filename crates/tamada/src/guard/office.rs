@@ -132,7 +132,7 @@ fn lock_memory() -> &'static str {
     let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
     match mlockall(all).or_else(|_| memory::lock_resident()) {
         Ok(()) => "memory locked",
-        Err(_) => "memory not locked (raise the limit of locked memory)",
+        Err(_) => "memory not locked",
     }
 }
 

@@ -8,7 +8,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{Timespec, poll};
-use rustix::fs::{FlockOperation, flock, fstatfs};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, fstatfs};
+use rustix::io::Errno;
 
 use super::board;
 
@@ -77,7 +78,7 @@ fn open_there(path: &Path) -> io::Result<File> {
     for _ in 0..100 {
         let file = options().create(true).truncate(false).mode(0o600).open(path)?;
         is_ours(&file)?;
-        file.set_len(board::BYTES as u64)?;
+        make_room(&file)?;
         let locked = flock(&file, FlockOperation::NonBlockingLockShared);
         if locked.is_ok() && file.metadata()?.nlink() == 1 {
             return Ok(file);
@@ -86,6 +87,15 @@ fn open_there(path: &Path) -> io::Result<File> {
         let _ = poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 10_000_000 }));
     }
     Err(io::Error::other("somebody else holds it"))
+}
+
+/// Writing to a page for which there is no memory ends the process; so it is asked for before, and may be refused.
+fn make_room(file: &File) -> io::Result<()> {
+    let room = board::BYTES as u64;
+    match fallocate(file, FallocateFlags::empty(), 0, room) {
+        Err(Errno::OPNOTSUPP) => file.set_len(room),
+        made => Ok(made?),
+    }
 }
 
 /// In a folder where everybody may write, somebody may have been there before us.

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,8 +56,20 @@ fn wait_for_guard(town: &Town, at: usize, besides: Option<u32>) -> u32 {
 }
 
 /// The page that a guard reads.
-fn page(guard: u32) -> PathBuf {
+fn page_of(guard: u32) -> PathBuf {
     fs::read_link(format!("/proc/{guard}/fd/0")).expect("it is its standard input")
+}
+
+/// What it says there, also after it has lost its name: two records of which the one with the higher number counts.
+fn last_order(page: &fs::File) -> &'static str {
+    let mut bytes = [0; 4096];
+    page.read_exact_at(&mut bytes, 0).expect("a page is as long");
+    let word = |at: usize| u64::from_ne_bytes(bytes[at * 8..at * 8 + 8].try_into().expect("eight bytes"));
+    match word(if word(8) > word(16) { 9 } else { 17 }) {
+        0 => "rest",
+        1 => "fence",
+        _ => "go",
+    }
 }
 
 /// Clients at each member that write as fast as they are let, and then `what`. When the last write at the old one was
@@ -98,7 +111,7 @@ fn killed_agent(kind: Kind) {
     assert!(last < first, "both acknowledged writes for {:?}", last - first);
     assert_eq!(town.postmaster(old), None);
     wait("nobody needs the guard any more", || guards(&town, old).is_empty().then_some(()));
-    assert!(is_gone(guard) && !page(wait_for_guard(&town, new, None)).starts_with("/tmp"), "pages lie in memory");
+    assert!(is_gone(guard) && !page_of(wait_for_guard(&town, new, None)).starts_with("/tmp"), "pages lie in memory");
 
     town.kill_agent(old);
     town.start(old);
@@ -265,7 +278,7 @@ fn in_pause_and_after_a_clean_stop_there_is_nothing_to_guard() {
     assert_eq!(code, Some(0), "{said}");
     wait_for_standing(&town, leader, "disarmed");
     let guard = wait_for_guard(&town, leader, None);
-    let (postmaster, page) = (town.postmaster(leader), page(guard));
+    let (postmaster, page) = (town.postmaster(leader), page_of(guard));
     town.kill_agent(leader);
     wait("the guard has nothing to do", || is_gone(guard).then_some(()));
     assert!(!page.exists() && postmaster.is_some() && town.postmaster(leader) == postmaster);
@@ -278,7 +291,9 @@ fn in_pause_and_after_a_clean_stop_there_is_nothing_to_guard() {
     let leader = town.wait_for_cluster(1);
     wait_for_standing(&town, leader, "armed");
 
+    let page = fs::File::open(page_of(wait_for_guard(&town, leader, None))).expect("it is readable");
     assert_eq!(town.stop(leader), Some(0));
+    assert_eq!(last_order(&page), "rest");
     wait("the guard has nothing to do", || guards(&town, leader).is_empty().then_some(()));
 }
 
@@ -343,6 +358,12 @@ fn in_a_container_the_guard_is_as_good() {
     assert!(last < first, "both acknowledged writes for {:?}", last - first);
     signal(agent, Signal::CONT);
     assert_eq!(town.wait_for_cluster(1), 1);
+
+    // With its first process the whole container goes, and nobody is left to clean up.
+    let page = page_of(wait_for_guard(&town, 0, None));
+    town.kill_agent(0);
+    wait("the guard is gone", || guards(&town, 0).is_empty().then_some(()));
+    fs::remove_file(page).expect("it is there");
 }
 
 #[test]
