@@ -344,6 +344,7 @@ pub enum Unfit {
     PositionUnknown,
     TimelineUnknown,
     PrimaryAlive { who: MemberName },
+    OutrankedByTimeline { who: MemberName, theirs: Timeline, mine: Timeline },
     OutrankedByPosition { who: MemberName, theirs: Lsn, mine: Lsn },
     OutrankedByPriority { who: MemberName, theirs: i64, mine: i64 },
     OldLeaderOfSwitchover { successors: usize },

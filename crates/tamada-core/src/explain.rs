@@ -230,6 +230,9 @@ fn unfit(because: &Unfit) -> String {
         Unfit::PositionUnknown => "our WAL position is unknown (PostgreSQL does not answer)".into(),
         Unfit::TimelineUnknown => "our timeline is unknown and check_timeline is on".into(),
         Unfit::PrimaryAlive { who } => format!("{who} still runs as primary: it stops, or takes its lock again"),
+        Unfit::OutrankedByTimeline { who, theirs, mine } => {
+            format!("{who} is on timeline {theirs}, we are on {mine}, which was left: waiting for it to lead")
+        }
         Unfit::OutrankedByPosition { who, theirs, mine } => {
             format!("{who} has WAL up to {theirs}, we up to {mine}: waiting for it to lead")
         }

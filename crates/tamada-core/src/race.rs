@@ -4,6 +4,7 @@
 //! start at once. That is fine, because the key can be taken only once. We only have to make sure that nobody starts who
 //! would lose commits.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -229,6 +230,35 @@ pub fn is_limited(status: &PeerStatus) -> bool {
     status.tags.nofailover() || status.watchdog_failed
 }
 
+/// Who has been in the cluster's present longer.
+enum ByTimeline {
+    Theirs {
+        theirs: Timeline,
+        mine: Timeline,
+    },
+    /// What it has more than we was left behind by a promotion that we have seen.
+    Mine,
+    Neither,
+}
+
+/// 1. a leads on timeline 2 and is lost; b is promoted to 3, a little behind. a comes back as a standby.
+/// 2. b is lost, too, and comes back. Nobody leads.
+/// 3. a has more WAL, on a timeline that was left: b lets it go first, and a may not lead, or leads without what b wrote.
+///
+/// Therefore positions are compared on one timeline only. (The original compares numbers.)
+fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> ByTimeline {
+    let (Some(theirs), Some(mine)) = (status.timeline, view.timeline()) else {
+        return ByTimeline::Neither;
+    };
+    let known = cluster.history.as_ref().map(|history| history.value.as_slice()).unwrap_or_default();
+    let left_at = known.iter().find(|entry| entry.timeline == theirs.number()).map(|entry| entry.lsn);
+    match theirs.cmp(&mine) {
+        Ordering::Greater => ByTimeline::Theirs { theirs, mine },
+        Ordering::Less if left_at.is_some_and(|fork| status.position > fork) => ByTimeline::Mine,
+        Ordering::Less | Ordering::Equal => ByTimeline::Neither,
+    }
+}
+
 fn veto(
     view: &View<'_>,
     cluster: &Cluster,
@@ -243,6 +273,14 @@ fn veto(
     if !status.in_recovery && !is_planted(Plant::RaceIgnoresPrimary) {
         notes.push(Note::warning(format!("Primary ({who}) is still alive")));
         return Some(Unfit::PrimaryAlive { who: who.clone() });
+    }
+    match by_timeline(view, cluster, status) {
+        ByTimeline::Theirs { theirs, mine } => {
+            notes.push(Note::info(format!("Timeline {theirs} of {who} is newer than my timeline {mine}")));
+            return Some(Unfit::OutrankedByTimeline { who: who.clone(), theirs, mine });
+        }
+        ByTimeline::Mine => return None,
+        ByTimeline::Neither => {}
     }
     if status.position > mine {
         notes.push(Note::info(format!("Wal position of {who} is ahead of my wal position")));

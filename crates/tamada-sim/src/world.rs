@@ -9,9 +9,10 @@ mod looks;
 mod operators;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::Tags;
+use tamada_model::{Report, Tags};
 use tamada_wire::keys;
 
 use crate::chance::Chance;
@@ -357,7 +358,10 @@ impl World {
     /// It said so: what it needs no program may decide.
     pub fn needs_an_operator(&self, host: Host) -> bool {
         let report = self.members[host.0].report.as_ref();
-        report.is_some_and(|report| report.because.contains("cannot be rewound"))
+        let says = |report: &Arc<Report>| {
+            report.because.contains("cannot be rewound") || report.sentence == "waiting for a rewind or a new copy"
+        };
+        report.is_some_and(says)
     }
 }
 

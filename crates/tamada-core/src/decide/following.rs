@@ -126,7 +126,7 @@ fn in_step(view: &View<'_>, cluster: &Cluster, because: Reason) -> Step {
         (_, because) => because,
     };
     let mut decision = Decision::stay(because).mark(Mark::RaceSettled);
-    if role_is_stale(view) {
+    if role_is_stale(view) && !view.promotes() {
         decision = decision.chore(Chore::SetRole(Role::Replica));
     }
     if replay_is_stuck(view) {

@@ -126,6 +126,7 @@ fn standing(because: &Unfit) -> Standing {
         | Unfit::PositionUnknown
         | Unfit::TimelineUnknown
         | Unfit::PrimaryAlive { .. }
+        | Unfit::OutrankedByTimeline { .. }
         | Unfit::OutrankedByPosition { .. }
         | Unfit::OutrankedByPriority { .. }
         | Unfit::OldLeaderOfSwitchover { .. } => Standing::Outdone,
@@ -140,7 +141,7 @@ fn paused(view: &View<'_>, was_primary: bool, unfit: Unfit, notes: Vec<Note>) ->
         false => (Reason::PausedWithNobodyToFollow { unfit }, Role::Replica),
     };
     let mut decision = Decision::stay(because).notes(notes);
-    if view.role() != role && view.live().is_some() {
+    if view.role() != role && view.live().is_some() && !view.promotes() {
         decision = decision.chore(Chore::SetRole(role));
     }
     decision.into()

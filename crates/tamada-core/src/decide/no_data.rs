@@ -44,11 +44,14 @@ fn must_stop(view: &View<'_>, unreadable: Option<&str>) -> bool {
 /// 3. b is promoted. Clients write here and there, to two databases under one name.
 ///
 /// Therefore nobody begins where another member shows that it has data. (The original does.)
-fn has_data<'a>(view: &View<'_>, cluster: &'a Cluster) -> Option<&'a MemberName> {
+///
+/// While the store was away all member keys ran out; so whoever was there before counts as well.
+fn has_data<'a>(view: &View<'a>, cluster: &'a Cluster) -> Option<&'a MemberName> {
     let unlocked = cluster.is_unlocked();
-    let runs = |member: &Member| member.is_running() && member.role != Some(Role::Uninitialized);
-    let mut others = cluster.members.iter().filter(|(name, _)| **name != view.me.name);
-    others.find(|(_, member)| unlocked && runs(member)).map(|(name, _)| name)
+    let has = |member: &Member| member.role.is_some_and(|role| role != Role::Uninitialized);
+    let before = view.memory.cluster_with_leader.iter().flat_map(|before| &before.members);
+    let mut others = cluster.members.iter().chain(before).filter(|(name, _)| **name != view.me.name);
+    others.find(|(_, member)| unlocked && has(member)).map(|(name, _)| name)
 }
 
 /// 7.1, row by row.
