@@ -245,7 +245,8 @@ enum ByTimeline {
 /// 2. b is lost, too, and comes back. Nobody leads.
 /// 3. a has more WAL, on a timeline that was left: b lets it go first, and a may not lead, or leads without what b wrote.
 ///
-/// Therefore positions are compared on one timeline only. (The original compares numbers.)
+/// Therefore positions are compared on one timeline only (the original compares numbers). A timeline that the `history`
+/// key does not know is nobody's advantage: somebody promoted by hand.
 fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> ByTimeline {
     let (Some(theirs), Some(mine)) = (status.timeline, view.timeline()) else {
         return ByTimeline::Neither;
@@ -253,9 +254,9 @@ fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> ByTim
     let known = cluster.history.as_ref().map(|history| history.value.as_slice()).unwrap_or_default();
     let left_at = known.iter().find(|entry| entry.timeline == theirs.number()).map(|entry| entry.lsn);
     match theirs.cmp(&mine) {
-        Ordering::Greater => ByTimeline::Theirs { theirs, mine },
+        Ordering::Greater if cluster.timeline() >= Some(theirs) => ByTimeline::Theirs { theirs, mine },
         Ordering::Less if left_at.is_some_and(|fork| status.position > fork) => ByTimeline::Mine,
-        Ordering::Less | Ordering::Equal => ByTimeline::Neither,
+        Ordering::Greater | Ordering::Less | Ordering::Equal => ByTimeline::Neither,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tamada_core::Event;
 
 use super::{Due, Resume, World};
-use crate::fault::{Fault, Operation};
+use crate::fault::{Fault, LostKey, Operation};
 use crate::member::Runs;
 use crate::{Host, Moment};
 
@@ -122,7 +122,12 @@ impl World {
     }
 
     /// That an agent and its guard go together is beyond both: this is what the kernel's watchdog is for.
+    ///
+    /// Nobody deletes the cluster's identity while nobody leads who would write it anew: that takes an operator to mend.
     fn can_happen(&self, fault: &Fault) -> bool {
+        if *fault == Fault::StoreLoses(LostKey::Initialize) && self.store.leader().is_none() {
+            return false;
+        }
         let Some(member) = fault.process_of().map(|host| &self.members[host.0]) else {
             return true;
         };
