@@ -42,6 +42,8 @@ pub struct Story {
     slots: String,
     /// The guard is armed.
     guarded: bool,
+    /// That the guard is armed and let go is told, too.
+    tells_orders: bool,
 }
 
 impl Story {
@@ -62,6 +64,7 @@ impl Story {
             record: String::new(),
             slots: String::new(),
             guarded: false,
+            tells_orders: false,
         }
     }
 
@@ -143,6 +146,10 @@ impl Story {
             }
             "reloads" => {
                 self.reload_is_lost = words.eat("do nothing");
+                None
+            }
+            "the guard is watched" => {
+                self.tells_orders = true;
                 None
             }
             "looks are slow" => {
@@ -302,13 +309,7 @@ impl Story {
                     self.crash();
                 }
             }
-            Effect::Guard(Arm::Until { .. }) => self.guarded = true,
-            Effect::Guard(Arm::Off) => {
-                self.guarded = false;
-                if self.is_primary() && !self.scene.settings.pause && !self.has_given_the_key_away() {
-                    self.tell("NO GUARD FOR A PRIMARY");
-                }
-            }
+            Effect::Guard(arm) => self.order_guard(arm),
             Effect::Reply(_, reply) => self.tell(format!("replies {}: {}", reply.status, body(reply.body))),
             Effect::Log(note) => self.tell(show::note(&note)),
             Effect::Say(sentence) => self.tell(format!("says: {sentence}")),
@@ -334,6 +335,20 @@ impl Story {
     fn may_lead(&mut self) -> bool {
         let now = self.scene.now.mono;
         self.agent().memory().lease_runs(now).is_some()
+    }
+
+    fn order_guard(&mut self, arm: Arm) {
+        let armed = match arm {
+            Arm::Until { .. } => true,
+            Arm::Off => false,
+        };
+        if !armed && self.is_primary() && !self.scene.settings.pause && !self.has_given_the_key_away() {
+            self.tell("NO GUARD FOR A PRIMARY");
+        }
+        if self.tells_orders && armed != self.guarded {
+            self.tell(if armed { "the guard is armed" } else { "the guard rests" });
+        }
+        self.guarded = armed;
     }
 
     /// PostgreSQL's WAL has ended; only its archiving is waited for.

@@ -18,7 +18,7 @@ use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 
 use super::board::{Answer, Board, Duty};
-use super::keeper::in_words;
+use super::keeper::without_guard;
 use super::office::ring;
 use super::place::Place;
 use super::process::Process;
@@ -72,8 +72,8 @@ impl Keep {
                 Err(why) => GuardState::Failed(why.clone()),
             };
             if state != told {
-                if begun.is_err() {
-                    tracing::error!("{}", in_words(&state));
+                if let Err(why) = &begun {
+                    tracing::error!("{}", without_guard(why));
                 }
                 // The receiver is gone only when the process is about to end.
                 let _ = self.events.send(Event::Guard(state.clone())).await;

@@ -88,10 +88,9 @@ impl Keeper {
             Ok(charge) => self.charge = Some(charge),
             Err(why) => {
                 // Not tried again before the configuration changes: what is wrong there does not mend itself.
-                let failed = GuardState::Failed(format!("its page cannot be used: {why}"));
-                tracing::error!("{}", in_words(&failed));
-                let events = self.events.clone();
-                tokio::spawn(async move { events.send(Event::Guard(failed)).await });
+                let (why, events) = (format!("its page cannot be used: {why}"), self.events.clone());
+                tracing::error!("{}", without_guard(&why));
+                tokio::spawn(async move { events.send(Event::Guard(GuardState::Failed(why))).await });
             }
         }
     }
@@ -107,14 +106,8 @@ impl Keeper {
 }
 
 /// For the log.
-pub fn in_words(state: &GuardState) -> String {
-    match state {
-        GuardState::Unknown => "It is not known yet whether there is a guard".to_owned(),
-        GuardState::Ready => "There is a guard".to_owned(),
-        GuardState::Failed(why) => {
-            format!("There is no guard, and PostgreSQL would outlive its lease if the agent failed: {why}")
-        }
-    }
+pub fn without_guard(why: &str) -> String {
+    format!("There is no guard, and PostgreSQL would outlive its lease if the agent failed: {why}")
 }
 
 fn duty(arm: Arm) -> Duty {
