@@ -10,10 +10,12 @@
 mod agents;
 mod client;
 mod cuts;
+mod full;
 mod judge;
 mod processes;
 mod record;
 mod stage;
 mod switchover;
 mod table;
+mod weather;
 mod world;

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -263,6 +264,17 @@ impl Town {
         }
         self.kill_postgres(at);
         self.kill_agent(at);
+    }
+
+    /// The member's data will be on a disk of its own, of this size.
+    pub fn small_disk(&self, at: usize, bytes: u64) {
+        let (disk, user) = (self.data_dir(at), self.user);
+        fs::create_dir(&disk).expect("the directory is ours");
+        self.ground.machine(at).mount(&disk, bytes);
+        self.ground.machine(at).run(move || {
+            fs::set_permissions(&disk, fs::Permissions::from_mode(0o700)).expect("it is ours");
+            std::os::unix::fs::chown(&disk, Some(user.uid), Some(user.gid)).expect("ours, or root may");
+        });
     }
 
     /// The server at work there; a file that a killed one left may name a stranger by now.

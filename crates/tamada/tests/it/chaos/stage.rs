@@ -41,6 +41,24 @@ impl Stage {
         world
     }
 
+    /// Where cables have weather. `None`: not on this system.
+    pub fn cluster_in_weather(&self, store: Kind, timing: Timing) -> Option<World> {
+        match Ground::in_weather(MEMBERS + 2) {
+            Ok(ground) => {
+                let mut world = World::new(self.number, ground, store, timing);
+                world.begin();
+                Some(world)
+            }
+            Err(error) => {
+                eprintln!(
+                    "scenario {} is left out: no network devices that are made of software: {error}",
+                    self.number
+                );
+                None
+            }
+        }
+    }
+
     /// A cluster that has not been started.
     pub fn world(&self, store: Kind, timing: Timing) -> World {
         let ground = match self.machines {

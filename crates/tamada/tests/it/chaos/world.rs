@@ -59,6 +59,16 @@ impl World {
         0..MEMBERS
     }
 
+    /// Makes this member the leader.
+    pub fn hand_over_to(&self, to: usize) {
+        let leader = self.town.wait_for_cluster(MEMBERS - 1);
+        if leader != to {
+            let answer = self.town.switchover_later(leader, to);
+            wait("the request is answered", || answer.try_recv().ok());
+            assert_eq!(self.town.wait_for_cluster(MEMBERS - 1), to);
+        }
+    }
+
     /// Everybody but this one.
     pub fn others(&self, than: usize) -> Vec<usize> {
         self.all().filter(|at| *at != than).collect()

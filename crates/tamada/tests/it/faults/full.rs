@@ -1,7 +1,5 @@
 //! Disks that are full, and have room again.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -76,24 +74,12 @@ fn with_small_disks(name: &str, count: usize) -> Voters {
     voters
 }
 
-/// To the last byte.
 fn fill(voters: &Voters, at: usize) {
-    let ballast = voters.home(at).join("ballast");
-    voters.machine(at).run(move || {
-        let mut file = File::create(&ballast).expect("there is room for a name");
-        let mut piece = vec![1; 1 << 20];
-        while !piece.is_empty() {
-            match file.write(&piece) {
-                Ok(0) | Err(_) => piece.truncate(piece.len() / 2),
-                Ok(_) => {}
-            }
-        }
-    });
+    voters.machine(at).fill(&voters.home(at));
 }
 
 fn make_room(voters: &Voters, at: usize) {
-    let ballast = voters.home(at).join("ballast");
-    voters.machine(at).run(move || std::fs::remove_file(ballast).expect("it is there"));
+    voters.machine(at).make_room(&voters.home(at));
 }
 
 /// Fills the log, until it is aborted: a voter has room within its file, and must come to need more.

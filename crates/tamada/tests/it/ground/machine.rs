@@ -4,6 +4,7 @@
 //! same. None of this has a name that could clash with another test's, nobody else on the system sees it, and it is gone
 //! when the thread is, however the test ends; so are the processes.
 
+use std::fs::File;
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -17,6 +18,9 @@ use rustix::thread::{UnshareFlags, gettid, unshare_unsafe};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// What fills a disk.
+const BALLAST: &str = "ballast";
 
 pub struct Machine {
     thread: Option<std::thread::JoinHandle<()>>,
@@ -109,6 +113,26 @@ impl Machine {
             let size = std::ffi::CString::new(format!("size={bytes}")).expect("no zero in it");
             mount("tmpfs", &at, "tmpfs", MountFlags::empty(), Some(&*size)).expect("the mounts are our own");
         });
+    }
+
+    /// Fills the disk to the last byte.
+    pub fn fill(&self, disk: &Path) {
+        let ballast = disk.join(BALLAST);
+        self.run(move || {
+            let mut file = File::create(&ballast).expect("there is room for a name");
+            let mut piece = vec![1; 1 << 20];
+            while !piece.is_empty() {
+                match file.write(&piece) {
+                    Ok(0) | Err(_) => piece.truncate(piece.len() / 2),
+                    Ok(_) => {}
+                }
+            }
+        });
+    }
+
+    pub fn make_room(&self, disk: &Path) {
+        let ballast = disk.join(BALLAST);
+        self.run(move || std::fs::remove_file(ballast).expect("it is there"));
     }
 }
 
