@@ -306,7 +306,8 @@ pub enum Reason {
     ShutDownButKept { action: String, needed: Lsn },
     WaitingForSuccessor,
     WaitingForSuccessorsWal { needed: Lsn },
-    SwitchoverAbandoned { needed: Lsn },
+    // `None`: PostgreSQL did not stop cleanly.
+    SwitchoverAbandoned { needed: Option<Lsn> },
     SteppedDown,
     Leaving,
     LeavingPaused,

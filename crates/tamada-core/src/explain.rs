@@ -136,7 +136,10 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::WaitingForSuccessorsWal { needed } => format!(
             "PostgreSQL has stopped; the lock is given away as soon as a standby proves to have WAL up to {needed}"
         ),
-        Reason::SwitchoverAbandoned { needed } => format!(
+        Reason::SwitchoverAbandoned { needed: None } => {
+            "PostgreSQL did not stop cleanly, so nobody can prove to have all of its WAL: this member leads on".into()
+        }
+        Reason::SwitchoverAbandoned { needed: Some(needed) } => format!(
             "no standby has our WAL up to {needed}: giving the lock away would lose commits, so this member leads on"
         ),
         Reason::SteppedDown => "stepping down is over; what comes next is decided anew".into(),

@@ -134,6 +134,12 @@ impl Promises {
         self.bounded_loss.meddled(world);
     }
 
+    /// Its agent will stop it, if there is one: until then it is theirs.
+    pub fn promoted_by_hand(&mut self, host: Host, world: &World) {
+        self.meddled(world);
+        self.one_primary.promoted_by_hand(host);
+    }
+
     pub fn at_the_end(&mut self, world: &World) {
         let seen = self.heals.at_the_end(world);
         self.note(seen);

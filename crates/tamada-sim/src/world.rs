@@ -359,7 +359,9 @@ impl World {
     pub fn needs_an_operator(&self, host: Host) -> bool {
         let report = self.members[host.0].report.as_ref();
         let says = |report: &Arc<Report>| {
-            report.because.contains("cannot be rewound") || report.sentence == "waiting for a rewind or a new copy"
+            let helpless = ["cannot be rewound", "reinitialize this member"];
+            helpless.iter().any(|words| report.because.contains(words))
+                || report.sentence == "waiting for a rewind or a new copy"
         };
         report.is_some_and(says)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tamada_model::{Cluster, FailoverKind, Role};
 
-use crate::decision::{Chore, Decision, Reason, Step, Verdict};
+use crate::decision::{Chore, Decision, Note, Reason, Step, Verdict};
 use crate::guard::{Guarding, guarding};
 use crate::memory::{Mark, StepDown, StepDownMode};
 use crate::plant::{Plant, is_planted};
@@ -55,7 +55,11 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
         decision.chores(demoted).notes(notes).into()
     };
     let (Some(position), StepDownMode::Graceful) = (position, step_down.mode) else {
-        return release(Vec::new());
+        return if step_down.mode == StepDownMode::Graceful && is_switchover(cluster) {
+            abandon(view, cluster, Vec::new())
+        } else {
+            release(Vec::new())
+        };
     };
     let candidate = cluster.failover.as_ref().and_then(|request| request.value.candidate.as_ref());
     let wanted = Wanted { candidate, must_have: Some(position.checkpoint), kind: FailoverKind::Switchover };
@@ -71,12 +75,26 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
         }
         // Nobody has everything, and we may not lead on.
         Possible::No(notes) if guarding(view) != Guarding::Enough => release(notes),
-        Possible::No(notes) => {
-            let decision = Decision::stay(Reason::SwitchoverAbandoned { needed: position.checkpoint });
-            let request = cluster.failover.as_ref().map(|request| Chore::ClearFailover(request.stamp.clone()));
-            decision.chores(request).mark(Mark::LeadOn).notes(notes).into()
-        }
+        Possible::No(notes) => abandon(view, cluster, notes),
     }
+}
+
+/// 1. A switchover to b was asked for; our PostgreSQL dies while it stops (a full disk, a kill).
+/// 2. Nobody knows where its WAL ends. The named candidate is not compared with anybody.
+/// 3. b leads without what we acknowledged last.
+///
+/// Therefore only a clean stop is handed over. A manual failover is another matter: whoever asks for that wants it in any
+/// case.
+fn is_switchover(cluster: &Cluster) -> bool {
+    let kind = cluster.failover.as_ref().map(|request| request.value.kind());
+    kind == Some(FailoverKind::Switchover)
+}
+
+fn abandon(view: &View<'_>, cluster: &Cluster, notes: Vec<Note>) -> Step {
+    let stopped = view.memory.step_down.as_ref().and_then(|step_down| step_down.stopped.flatten());
+    let needed = stopped.map(|position| position.checkpoint);
+    let request = cluster.failover.as_ref().map(|request| Chore::ClearFailover(request.stamp.clone()));
+    Decision::stay(Reason::SwitchoverAbandoned { needed }).chores(request).mark(Mark::LeadOn).notes(notes).into()
 }
 
 fn end(view: &View<'_>) -> Step {

@@ -4,6 +4,7 @@
 //! do: an operator who promotes or unlocks by hand, and the instants after a suspended host woke, in which what was under
 //! way on it ends before its guard, first thing, stops it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Seen, Violation};
@@ -14,6 +15,8 @@ use crate::{Host, Moment};
 #[derive(Debug, Default)]
 pub struct OnePrimary {
     meddled_until: Option<Moment>,
+    /// Promoted behind their agents' backs, and still writable.
+    by_hand: BTreeSet<Host>,
 }
 
 /// The guard needs the processor, and the postmaster to hear its signal.
@@ -40,7 +43,14 @@ impl OnePrimary {
         }
     }
 
-    pub fn look(&self, world: &World) -> Seen {
+    pub fn promoted_by_hand(&mut self, host: Host) {
+        self.by_hand.insert(host);
+    }
+
+    pub fn look(&mut self, world: &World) -> Seen {
+        let leads = |host: &Host| world.store.leader().is_some_and(|(name, _)| name.as_str() == host.name());
+        let settled = |host: &Host| !world.fleet.is_running(*host) || leads(host);
+        self.by_hand.retain(|host| !world.members[host.0].answers() || !settled(host));
         world.hosts().filter(|host| world.fleet.is_writable(*host)).try_for_each(|host| self.alone(host, world))
     }
 
@@ -50,8 +60,9 @@ impl OnePrimary {
     }
 
     fn alone(&self, host: Host, world: &World) -> Seen {
-        let excused = world.is_paused() || self.meddled_until.is_some_and(|until| world.now < until);
-        let just_woke = |host: Host| world.members[host.0].woke.is_some_and(|at| world.now.since(at) < WAKING);
+        let excused =
+            !self.by_hand.is_empty() || world.is_paused() || self.meddled_until.is_some_and(|until| world.now < until);
+        let just_woke = |host| has_just_woken(host, world);
         if excused || just_woke(host) {
             return Ok(());
         }
@@ -63,6 +74,10 @@ impl OnePrimary {
             None => Ok(()),
         }
     }
+}
+
+pub fn has_just_woken(host: Host, world: &World) -> bool {
+    world.members[host.0].woke.is_some_and(|at| world.now.since(at) < WAKING)
 }
 
 pub fn after_meddling(world: &World) -> Duration {

@@ -160,7 +160,16 @@ impl World {
         let has_all = |other: Host| {
             let points = self.fleet.data(host).zip(self.fleet.data(other));
             let may_lead = !self.script.nofailover.contains(&other);
-            other != host && may_lead && points.is_some_and(|(lost, kept)| self.fleet.wal().is_ancestor(lost, kept))
+            let newest = self
+                .hosts()
+                .filter_map(|host| self.fleet.data(host))
+                .map(|(branch, _)| self.fleet.wal().timeline(branch))
+                .max();
+            let up_to_date = self.fleet.data(other).map(|(branch, _)| self.fleet.wal().timeline(branch)) == newest;
+            other != host
+                && may_lead
+                && up_to_date
+                && points.is_some_and(|(lost, kept)| self.fleet.wal().is_ancestor(lost, kept))
         };
         if self.hosts().any(has_all) {
             self.fleet.wipe_data(host, self.now);

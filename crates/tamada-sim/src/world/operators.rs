@@ -22,6 +22,8 @@ impl World {
                     self.ask_for(FailoverRequest { leader: Some(leader), candidate, scheduled_at: None });
                 }
             }
+            // Whoever insists on one that may not lead has a cluster that does not heal.
+            Operation::Failover { to } if self.script.nofailover.contains(&to) => {}
             Operation::Failover { to } => {
                 self.watch(|promises, world| promises.meddled(world));
                 self.ask_for(FailoverRequest { leader: None, candidate: Some(to.name().into()), scheduled_at: None })
@@ -39,7 +41,7 @@ impl World {
             }
             Operation::Tag { host, nofailover } => self.tag(host, nofailover),
             Operation::PromoteByHand(host) => {
-                self.watch(|promises, world| promises.meddled(world));
+                self.watch(|promises, world| promises.promoted_by_hand(host, world));
                 self.with_fleet(|fleet, now, _| fleet.promote_by_hand(host, now));
             }
             Operation::StopByHand(host) => {
