@@ -244,6 +244,8 @@ pub enum Reason {
     Diverged { from: MemberName },
     DivergedBeyondRewind,
     DivergenceUnclear { leader: MemberName, because: String },
+    // Behind us and the leader are two timelines of this number, and what is here may not be replaced.
+    NamesakeTimelines { leader: MemberName, timeline: Timeline },
     // A pg_rewind began here and never ended.
     RewindCutShort { leader: Option<MemberName>, failed: bool },
     WaitingForLeadersCheckpoint { leader: MemberName },

@@ -8,16 +8,102 @@
 //! Following is possible exactly if everything we have was also in the leader's past: L lies before the fork S. A standby
 //! has only what it received; a former primary also wrote a shutdown checkpoint of its own, which is harmless only when
 //! the fork lies right behind it.
+//!
+//! The number of a timeline does not say which timeline it is:
+//!
+//! ```text
+//! a   tl 1 ───────┬ 0/5000
+//! b   tl 1 ────┬  └── tl 2          1. a is promoted, writes, and stops.
+//!      0/4000  └───── tl 2          2. b has not heard of that timeline, is promoted, and takes the same number.
+//! ```
+//!
+//! PostgreSQL compares numbers: a would stream from b, and end with WAL of both in one file. pg_rewind finds the fork by
+//! the histories, but not when both are on timelines of one number: it says that there is nothing to do. Therefore we
+//! compare where each timeline began.
 
-use tamada_model::Comparison;
+use tamada_model::{Comparison, Lsn, Timeline};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Judgement {
     InLine,
+    /// PostgreSQL refuses to follow; pg_rewind helps.
     Diverged,
+    /// Behind us and the leader are two timelines of this number: PostgreSQL would not notice; pg_rewind helps.
+    DivergedUnseen(Timeline),
+    /// The leader and we are on two timelines of one number, and behind us are two of this one: neither would notice.
+    BeyondRewind(Timeline),
+    /// The leader is no primary yet, as far as is known.
+    TooEarly {
+        because: String,
+        meanwhile: Meanwhile,
+    },
+}
+
+/// What may be done with data of which is not known yet whether it fits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Meanwhile {
+    /// What does not fit, PostgreSQL refuses.
+    Follow,
+    /// It may not notice.
+    StayAway,
 }
 
 pub fn judge(facts: &Comparison) -> Judgement {
+    let kinship = kinship(facts);
+    if let Some(because) = &facts.leader_unready {
+        return Judgement::TooEarly { because: because.clone(), meanwhile: before_its_promotion(facts, kinship) };
+    }
+    match kinship {
+        Kinship::Namesakes(number) if facts.local_timeline == facts.leader_timeline => Judgement::BeyondRewind(number),
+        Kinship::Namesakes(number) => Judgement::DivergedUnseen(number),
+        Kinship::Unknown => by_numbers(facts),
+    }
+}
+
+/// A leader behind our timeline may be about to begin one of the same number.
+fn before_its_promotion(facts: &Comparison, kinship: Kinship) -> Meanwhile {
+    match kinship {
+        Kinship::Namesakes(_) => Meanwhile::StayAway,
+        Kinship::Unknown if facts.local_timeline > facts.leader_timeline => Meanwhile::StayAway,
+        Kinship::Unknown => Meanwhile::Follow,
+    }
+}
+
+/// What the histories say besides what the numbers do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kinship {
+    /// This number was begun at two places.
+    Namesakes(Timeline),
+    /// No such thing is known.
+    Unknown,
+}
+
+fn kinship(facts: &Comparison) -> Kinship {
+    let (Some(ours), Some(theirs)) = (&facts.local_history, &facts.leader_history) else {
+        return Kinship::Unknown;
+    };
+    let theirs: Vec<Begun> = begun(theirs, facts.leader_timeline).collect();
+    let has_namesake = |our: &Begun| theirs.iter().any(|their| their.timeline == our.timeline && their != our);
+    match begun(ours, facts.local_timeline).find(has_namesake) {
+        Some(our) => Kinship::Namesakes(our.timeline),
+        None => Kinship::Unknown,
+    }
+}
+
+/// A timeline, and where it left which other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Begun {
+    timeline: Timeline,
+    from: (Timeline, Lsn),
+}
+
+/// All of them but the very first, which began with the cluster.
+fn begun(history: &[(Timeline, Lsn)], last: Timeline) -> impl Iterator<Item = Begun> {
+    let timelines = history.iter().skip(1).map(|(timeline, _)| *timeline).chain(std::iter::once(last));
+    history.iter().zip(timelines).map(|(from, timeline)| Begun { timeline, from: *from })
+}
+
+fn by_numbers(facts: &Comparison) -> Judgement {
     use std::cmp::Ordering::{Equal, Greater, Less};
     match facts.local_timeline.cmp(&facts.leader_timeline) {
         Greater => Judgement::Diverged,
@@ -25,12 +111,12 @@ pub fn judge(facts: &Comparison) -> Judgement {
         Less => match &facts.leader_history {
             // The leader's history could not be had. Following finds out: PostgreSQL refuses what does not fit.
             None => Judgement::InLine,
-            Some(history) => judge_by_history(facts, history),
+            Some(history) => by_fork(facts, history),
         },
     }
 }
 
-fn judge_by_history(facts: &Comparison, history: &[(tamada_model::Timeline, tamada_model::Lsn)]) -> Judgement {
+fn by_fork(facts: &Comparison, history: &[(Timeline, Lsn)]) -> Judgement {
     let fork = history
         .iter()
         .take_while(|(parent, _)| *parent <= facts.local_timeline)

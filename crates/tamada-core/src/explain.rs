@@ -46,6 +46,10 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::DivergenceUnclear { because, .. } => {
             format!("cannot tell whether our data left the leader's history ({because}); looking again")
         }
+        Reason::NamesakeTimelines { leader, timeline } => format!(
+            "our timeline {timeline} and that of {leader} began at different places: PostgreSQL would mix them, and what \
+             is here cannot be rewound; it follows nobody until you reinitialize this member"
+        ),
         Reason::RewindCutShort { leader, failed } => cut_short(leader.as_ref(), *failed),
         Reason::WaitingForLeadersCheckpoint { leader } => {
             format!("a rewind is needed; it begins once {leader} has finished its checkpoint after promotion")

@@ -47,6 +47,9 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         | Reason::RewindFailed { leader } => {
             format!("no action. I am ({me}), a secondary, and following a leader ({leader})")
         }
+        Reason::NamesakeTimelines { leader, timeline } => {
+            format!("waiting for a new copy: timeline {timeline} of {leader} is not ours")
+        }
         Reason::RewindCutShort { .. } => "waiting for a rewind or a new copy".into(),
         Reason::Diverged { from } | Reason::WaitingForLeadersCheckpoint { leader: from } => {
             format!("running pg_rewind from {from}")

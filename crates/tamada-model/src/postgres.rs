@@ -281,9 +281,14 @@ pub struct Comparison {
     pub local_lsn: Lsn,
     /// A standby, or stopped as one.
     pub in_recovery: bool,
+    /// The history of our timeline: (parent timeline, switchpoint), oldest first. `None`: its file is not here.
+    pub local_history: Option<Vec<(Timeline, Lsn)>>,
     pub leader_timeline: Timeline,
-    /// The history of the leader's timeline: (parent timeline, switchpoint). `None`: not obtained.
+    /// The history of the leader's timeline. `None`: not obtained.
     pub leader_history: Option<Vec<(Timeline, Lsn)>>,
+    /// Why the leader cannot be taken for a primary: it is in recovery, or did not answer that question. Its timeline may
+    /// change any moment. `None`: it is one.
+    pub leader_unready: Option<String>,
     /// For a cleanly stopped former primary: the end of its shutdown checkpoint record; `None` when unknown.
     pub shutdown_checkpoint_end: Option<Lsn>,
 }

@@ -17,10 +17,14 @@ struct Local {
     in_recovery: bool,
 }
 
+/// The parents of a timeline, and where each was left.
+type History = Vec<(Timeline, Lsn)>;
+
 /// Where the leader is and how it got there.
 struct Leader {
     timeline: Timeline,
-    history: Option<Vec<(Timeline, Lsn)>>,
+    history: Option<History>,
+    unready: Option<String>,
 }
 
 impl Postgres {
@@ -44,8 +48,10 @@ impl Postgres {
             local_timeline: local.timeline,
             local_lsn: local.lsn,
             in_recovery: local.in_recovery,
+            local_history: self.local_history(local.timeline).await,
             leader_timeline: leader.timeline,
             leader_history: leader.history,
+            leader_unready: leader.unready,
             shutdown_checkpoint_end: end,
         })
     }
@@ -98,21 +104,35 @@ impl Postgres {
         }
     }
 
+    async fn local_history(&self, timeline: Timeline) -> Option<History> {
+        match timeline == Timeline::FIRST {
+            true => Some(History::new()),
+            false => self.history_file(timeline).await.map(|file| history::parents_in(&file.lines)),
+        }
+    }
+
+    /// Whether it is a primary comes first: one that is promoted between the two questions shows its new timeline.
+    ///
+    /// That question needs a login that a member without pg_rewind may not have there; the timeline and its history come
+    /// over a replication connection, as following does.
     async fn leader_position(&self, leader: &Upstream, local: Timeline) -> Result<Leader, String> {
         let (host, port) = address(leader).ok_or("the leader has no address")?;
-        let in_words = |error: PgError| format!("the leader cannot be asked: {}", error.in_words());
-        let mut sql = self.connect_to(&host, port).await.map_err(in_words)?;
-        if sql.ask_row("SELECT pg_is_in_recovery()").await.map_err(in_words)?.truth(0) {
-            tracing::info!("Leader is still in_recovery and therefore can't be used for rewind");
-            return Err("the leader is still in recovery".to_owned());
-        }
-        let mut replication = self.replicate_from(&host, port).await.map_err(in_words)?;
-        let identity = standby_timeline::identify(&mut replication).await.map_err(in_words)?;
-        let history = match local < identity.timeline {
-            true => self.leader_history(&mut replication, identity.timeline, local).await,
-            false => None,
+        let unready = match self.is_in_recovery(&host, port).await {
+            Ok(false) => None,
+            Ok(true) => {
+                tracing::info!("Leader is still in_recovery and therefore can't be used for rewind");
+                Some("the leader is still in recovery".to_owned())
+            }
+            Err(error) => Some(cannot_be_asked(error)),
         };
-        Ok(Leader { timeline: identity.timeline, history })
+        let mut replication = self.replicate_from(&host, port).await.map_err(cannot_be_asked)?;
+        let timeline = standby_timeline::identify(&mut replication).await.map_err(cannot_be_asked)?.timeline;
+        let history = self.leader_history(&mut replication, timeline, local).await;
+        Ok(Leader { timeline, history, unready })
+    }
+
+    async fn is_in_recovery(&self, host: &str, port: u16) -> Result<bool, PgError> {
+        Ok(self.connect_to(host, port).await?.ask_row("SELECT pg_is_in_recovery()").await?.truth(0))
     }
 
     async fn leader_history(
@@ -120,7 +140,10 @@ impl Postgres {
         replication: &mut crate::client::Client,
         timeline: Timeline,
         local: Timeline,
-    ) -> Option<Vec<(Timeline, Lsn)>> {
+    ) -> Option<History> {
+        if timeline == Timeline::FIRST {
+            return Some(History::new());
+        }
         match standby_timeline::history(replication, timeline).await {
             Ok(text) => {
                 tracing::info!("primary: history={}", history::around(&text, local));
@@ -166,6 +189,10 @@ impl Postgres {
 
 /// Two connections to the leader and a few short questions.
 const LIMIT: Duration = Duration::from_secs(15);
+
+fn cannot_be_asked(error: PgError) -> String {
+    format!("the leader cannot be asked: {}", error.in_words())
+}
 
 pub(crate) fn address(upstream: &Upstream) -> Option<(String, u16)> {
     match upstream {

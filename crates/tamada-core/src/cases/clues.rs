@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use tamada_model::{
-    CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, Me, MemberName, Now,
+    CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, Lsn, Me, MemberName, Now,
     RecoveryMatch, RestartConditions, Role, Schedule, ScheduledRestart, Settings, ShutdownPosition, Stop, StopMode,
-    Upstream, UpstreamMember, WalBytes,
+    Timeline, Upstream, UpstreamMember, WalBytes,
 };
 
 use super::describe::started;
@@ -127,7 +127,8 @@ pub fn schedule(words: &mut Words<'_>, now: Now) -> Schedule {
     schedule_at(now, if ahead { seconds } else { -seconds })
 }
 
-/// `standby tl 4 at 0/5000, leader tl 5, history 4 at 0/4000`; `primary … checkpoint ends 0/5060`
+/// `standby tl 4 at 0/5000, leader tl 5, history 4 at 0/4000`; `primary … checkpoint ends 0/5060`; with our own history
+/// `… at 0/5000, our history 3 at 0/3000, leader …`; `… leader in recovery tl 4 …`
 pub fn divergence(words: &mut Words<'_>) -> Divergence {
     if words.eat("undecided because") {
         return Divergence::Undecided { because: words.rest().to_owned() };
@@ -139,22 +140,31 @@ pub fn divergence(words: &mut Words<'_>) -> Divergence {
     assert!(words.eat("at"), "at which position?");
     let local_lsn = words.lsn();
     let shutdown_checkpoint_end = words.eat("checkpoint ends").then(|| words.lsn());
-    assert!(words.eat("leader tl"), "on which timeline is the leader?");
-    let leader_timeline = words.timeline();
-    let mut leader_history = None;
-    while words.eat("history") {
-        let parent = words.timeline();
-        assert!(words.eat("at"), "a fork is `4 at 0/4000`");
-        leader_history.get_or_insert_with(Vec::new).push((parent, words.lsn()));
-    }
+    let local_history = forks(words, "our history");
+    assert!(words.eat("leader"), "and the leader?");
+    let leader_unready = words.eat("in recovery").then(|| "the leader is still in recovery".to_owned());
+    assert!(words.eat("tl"), "on which timeline is the leader?");
     Divergence::Compared(Box::new(Comparison {
         local_timeline,
         local_lsn,
         in_recovery,
-        leader_timeline,
-        leader_history,
+        local_history,
+        leader_timeline: words.timeline(),
+        leader_history: forks(words, "history"),
+        leader_unready,
         shutdown_checkpoint_end,
     }))
+}
+
+/// `history 3 at 0/3000 history 4 at 0/4000`
+fn forks(words: &mut Words<'_>, named: &str) -> Option<Vec<(Timeline, Lsn)>> {
+    let mut forks = Vec::new();
+    while words.eat(named) {
+        let parent = words.timeline();
+        assert!(words.eat("at"), "a fork is `4 at 0/4000`");
+        forks.push((parent, words.lsn()));
+    }
+    Some(forks).filter(|forks| !forks.is_empty())
 }
 
 /// `tl 3, 1 at 0/3000, 2 at 0/4000`

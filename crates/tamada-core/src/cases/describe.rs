@@ -292,7 +292,7 @@ impl Ours {
             checkpoint: self.at,
             checkpoint_timeline: self.control_timeline,
             min_recovery_end: self.at,
-            min_recovery_end_timeline: self.timeline,
+            min_recovery_end_timeline: self.timeline.or(Some(Timeline::FIRST)),
             wal_log_hints: self.can_rewind,
             checksums: false,
             lines: vec![("Database cluster state".into(), format!("{:?}", self.control))],

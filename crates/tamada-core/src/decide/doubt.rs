@@ -1,6 +1,6 @@
 //! Does our data still fit the leader's history, and what is done if not (ha-loop.md 23.3-23.8)?
 
-use tamada_model::{CloneSource, Cluster, Divergence, Job, Role, Upstream, UpstreamMember};
+use tamada_model::{CloneSource, Cluster, Comparison, Divergence, Job, Role, Upstream, UpstreamMember};
 
 use crate::decision::{Decision, Fact, Note, Reason, Step};
 use crate::divergence::{Judgement, judge};
@@ -50,19 +50,26 @@ fn investigate(view: &View<'_>, cluster: &Cluster) -> Doubt {
         None => Doubt::Decided(Step::ask(Fact::Divergence(Upstream::Member(leader)))),
         Some(Divergence::Undecided { because }) => Doubt::Open(because.clone()),
         Some(Divergence::Compared(facts)) => {
-            let notes = [
-                Note::info(format!("Local timeline={} lsn={}", facts.local_timeline, facts.local_lsn)),
-                Note::info(format!("primary_timeline={}", facts.leader_timeline)),
-            ];
+            let notes = compared(facts);
             match judge(facts) {
                 Judgement::InLine => Doubt::Settled(notes),
-                Judgement::Diverged => match diverged(view, cluster) {
-                    Some(step) => Doubt::Decided(with(step, vec![Mark::Rewind(Rewind::Needed)], notes.into())),
-                    None => Doubt::Open(format!("we have left the history of {}", leader.name)),
-                },
+                Judgement::TooEarly { because, .. } => Doubt::Open(because),
+                Judgement::Diverged | Judgement::DivergedUnseen(_) | Judgement::BeyondRewind(_) => {
+                    match diverged(view, cluster) {
+                        Some(step) => Doubt::Decided(with(step, vec![Mark::Rewind(Rewind::Needed)], notes.into())),
+                        None => Doubt::Open(format!("we have left the history of {}", leader.name)),
+                    }
+                }
             }
         }
     }
+}
+
+pub fn compared(facts: &Comparison) -> [Note; 2] {
+    [
+        Note::info(format!("Local timeline={} lsn={}", facts.local_timeline, facts.local_lsn)),
+        Note::info(format!("primary_timeline={}", facts.leader_timeline)),
+    ]
 }
 
 /// The data left the leader's history: rewind if that can be done, else copy anew if the operator allows it.
@@ -72,7 +79,7 @@ pub fn diverged(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
         return None;
     }
     if !view.postgres().can_rewind && !view.has_unfinished_rewind() {
-        return view.settings.remove_data_directory_on_diverged_timelines.then(|| copy_anew(view, cluster, leader));
+        return copy_anew_if_allowed(view, cluster, leader);
     }
     let record = cluster.leader_member()?;
     let modern = record.agent_version().is_some_and(|version| version.at_least(&[1, 5, 7]));
@@ -85,8 +92,40 @@ pub fn diverged(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
         return Some(step);
     }
     let from = leader.name.clone();
-    let job = Job::Rewind { from: Upstream::Member(leader), from_agent_can_be_trusted: modern };
-    Some(Decision::run(job, Reason::Diverged { from }).into())
+    match rewindable(view) {
+        Rewindable::Unasked => Some(Step::ask(Fact::Divergence(Upstream::Member(leader)))),
+        Rewindable::No => copy_anew_if_allowed(view, cluster, leader),
+        Rewindable::AsFarAsKnown => {
+            let job = Job::Rewind { from: Upstream::Member(leader), from_agent_can_be_trusted: modern };
+            Some(Decision::run(job, Reason::Diverged { from }).into())
+        }
+    }
+}
+
+enum Rewindable {
+    Unasked,
+    AsFarAsKnown,
+    /// pg_rewind would do nothing, and call that a success.
+    No,
+}
+
+/// Asked before each rewind: the leader for which it was found necessary may have been followed by another.
+fn rewindable(view: &View<'_>) -> Rewindable {
+    match &view.seen.asked.divergence {
+        None => Rewindable::Unasked,
+        // The job looks whether the leader is there.
+        Some(Divergence::Undecided { .. }) => Rewindable::AsFarAsKnown,
+        Some(Divergence::Compared(facts)) => match judge(facts) {
+            Judgement::BeyondRewind(_) => Rewindable::No,
+            Judgement::InLine | Judgement::Diverged | Judgement::DivergedUnseen(_) | Judgement::TooEarly { .. } => {
+                Rewindable::AsFarAsKnown
+            }
+        },
+    }
+}
+
+fn copy_anew_if_allowed(view: &View<'_>, cluster: &Cluster, leader: UpstreamMember) -> Option<Step> {
+    view.settings.remove_data_directory_on_diverged_timelines.then(|| copy_anew(view, cluster, leader))
 }
 
 fn copy_anew(view: &View<'_>, cluster: &Cluster, leader: UpstreamMember) -> Step {

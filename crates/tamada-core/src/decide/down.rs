@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use tamada_model::{Cluster, Control, ControlState, FailoverKind, Job, PgMajor, Present, Role, Upstream};
 
-use crate::decision::{Chore, Decision, Note, Reason, Step, Verdict};
+use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
+use crate::explain::explanation;
 use crate::memory::{ComesBack, Mark, Rewind, StepDownMode};
 use crate::switchover::{Possible, Wanted, possible};
 use crate::upstream;
 use crate::view::View;
 
 use super::busy::{Renewal, renew};
-use super::doubt::{Doubt, diverged, doubt, removal_after_failure};
+use super::doubt::{Doubt, diverged, doubt, removal_after_failure, with};
+use super::namesake::{Pointing, left_alone, may_point_at};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, present: &Present) -> Step {
     if view.settings.pause {
@@ -141,13 +143,17 @@ fn as_standby(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
     if let Some(step) = crash_recovery(view, cluster, present) {
         return step;
     }
-    let start = start(view, cluster, present);
-    match (view.memory.rewind, doubt(view, cluster)) {
-        (Rewind::Done, _) | (_, Doubt::None) => start.into(),
-        (_, Doubt::Settled(notes)) => start.mark(Mark::Rewind(Rewind::NotNeeded)).notes(notes).into(),
-        // 23.5: it runs as a standby meanwhile; PostgreSQL itself refuses WAL that does not fit.
-        (_, Doubt::Open(_)) => start.mark(Mark::SuspectDivergence).into(),
-        (_, Doubt::Decided(step)) => step,
+    let doubt = doubt(view, cluster);
+    if let Doubt::Decided(step) = doubt {
+        return step;
+    }
+    match (start(view, cluster, present), doubt) {
+        (Start::Ask(fact), _) => Step::ask(fact),
+        (Start::Never(step), _) => step,
+        (Start::Now(start), Doubt::Settled(notes)) => start.mark(Mark::Rewind(Rewind::NotNeeded)).notes(notes).into(),
+        // 23.5: it runs as a standby meanwhile.
+        (Start::Now(start), Doubt::Open(_)) => start.mark(Mark::SuspectDivergence).into(),
+        (Start::Now(start), Doubt::None | Doubt::Decided(_)) => start.into(),
     }
 }
 
@@ -159,9 +165,27 @@ fn cut_short(view: &View<'_>, cluster: &Cluster) -> Step {
     step.unwrap_or_else(|| Decision::stay(Reason::RewindCutShort { leader, failed }).into())
 }
 
-fn start(view: &View<'_>, cluster: &Cluster, present: &Present) -> Decision {
-    let job = Job::StartStandby { upstream: upstream::wanted(view, cluster), role: Role::Replica, timeout: None };
-    Decision::run(job, Reason::StartingAsSecondary).mark(Mark::Recovering).notes(control_note(present))
+enum Start {
+    Ask(Fact),
+    Now(Decision),
+    Never(Step),
+}
+
+/// With the upstream that is wanted, or without one until it is known that it can do no harm.
+fn start(view: &View<'_>, cluster: &Cluster, present: &Present) -> Start {
+    let wanted = upstream::wanted(view, cluster);
+    let (upstream, notes) = match may_point_at(view, cluster, &wanted) {
+        Pointing::Ask(fact) => return Start::Ask(fact),
+        Pointing::Never(because) => {
+            let (marks, notes) = left_alone(view);
+            return Start::Never(with(Decision::stay(because).into(), marks, notes));
+        }
+        Pointing::Allowed => (wanted, None),
+        Pointing::NotYet(because) => (Upstream::Nobody, Some(Note::info(explanation(&because)))),
+    };
+    let job = Job::StartStandby { upstream, role: Role::Replica, timeout: None };
+    let decision = Decision::run(job, Reason::StartingAsSecondary).mark(Mark::Recovering);
+    Start::Now(decision.notes(control_note(present)).notes(notes))
 }
 
 /// 8.6: a primary that did not end cleanly is brought to a clean end in single-user mode, once per episode, where that

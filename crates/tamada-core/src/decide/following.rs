@@ -12,6 +12,7 @@ use crate::view::View;
 use crate::{restart, slots, upstream};
 
 use super::doubt::{Doubt, doubt, with};
+use super::namesake::{Pointing, left_alone, may_point_at, may_stay_at};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     let Some(leader) = cluster.leader_name() else {
@@ -102,22 +103,53 @@ fn follow(view: &View<'_>, cluster: &Cluster, leader: &MemberName, because: Reas
     let Some((_, found)) = view.seen.asked.recovery_match.as_ref().filter(|(asked, _)| *asked == target) else {
         return Step::ask(Fact::RecoveryMatch(target));
     };
-    let repointing = |restart| Reason::Repointing { leader: leader.clone(), to: target.clone(), restart };
-    let role = Role::Replica;
-    match found {
-        RecoveryMatch::Same if view.settings.pause && target == Upstream::Nobody => {
+    let pointing = match found {
+        RecoveryMatch::Same => may_stay_at(view, cluster, &target),
+        RecoveryMatch::Reload | RecoveryMatch::Restart => may_point_at(view, cluster, &target),
+    };
+    match (pointing, found) {
+        (Pointing::Ask(fact), _) => Step::ask(fact),
+        (Pointing::Allowed, RecoveryMatch::Same) if view.settings.pause && target == Upstream::Nobody => {
             in_step(view, cluster, Reason::PausedWithNobodyToFollow { unfit: None })
         }
-        RecoveryMatch::Same => in_step(view, cluster, because),
-        RecoveryMatch::Reload => {
-            let verdict = Verdict::Repoint { upstream: target.clone(), role };
-            Decision::new(verdict, repointing(false)).mark(Mark::SuspectDivergence).into()
-        }
-        RecoveryMatch::Restart => {
-            let job = Job::ChangeUpstream { upstream: target.clone(), role };
-            Decision::run(job, repointing(true)).mark(Mark::SuspectDivergence).into()
+        (Pointing::Allowed | Pointing::NotYet(_), RecoveryMatch::Same) => in_step(view, cluster, because),
+        (Pointing::Allowed, RecoveryMatch::Reload) => point_at(target, leader, Repointing::ByReload),
+        (Pointing::Allowed, RecoveryMatch::Restart) => point_at(target, leader, Repointing::ByRestart),
+        // It keeps the upstream it has.
+        (Pointing::NotYet(unclear), RecoveryMatch::Reload | RecoveryMatch::Restart) => in_step(view, cluster, unclear),
+        (Pointing::Never(because), RecoveryMatch::Same) => away_from(view, because),
+        (Pointing::Never(because), RecoveryMatch::Reload | RecoveryMatch::Restart) => {
+            let (marks, notes) = left_alone(view);
+            with(in_step(view, cluster, because), marks, notes)
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repointing {
+    ByReload,
+    ByRestart,
+}
+
+fn point_at(upstream: Upstream, leader: &MemberName, how: Repointing) -> Step {
+    let restart = how == Repointing::ByRestart;
+    let because = Reason::Repointing { leader: leader.clone(), to: upstream.clone(), restart };
+    changed(upstream, because, how).mark(Mark::SuspectDivergence).into()
+}
+
+fn changed(upstream: Upstream, because: Reason, how: Repointing) -> Decision {
+    let role = Role::Replica;
+    match how {
+        Repointing::ByReload => Decision::new(Verdict::Repoint { upstream, role }, because),
+        Repointing::ByRestart => Decision::run(Job::ChangeUpstream { upstream, role }, because),
+    }
+}
+
+/// It was pointed at the leader before that could be known.
+fn away_from(view: &View<'_>, because: Reason) -> Step {
+    let reloads = view.present().and_then(|present| present.major) >= Some(PgMajor::of(13));
+    let how = if reloads { Repointing::ByReload } else { Repointing::ByRestart };
+    changed(Upstream::Nobody, because, how).into()
 }
 
 fn in_step(view: &View<'_>, cluster: &Cluster, because: Reason) -> Step {

@@ -9,6 +9,7 @@ mod following;
 mod leaderless;
 mod leading;
 mod leaving;
+mod namesake;
 mod no_data;
 mod starting;
 mod stepping_down;

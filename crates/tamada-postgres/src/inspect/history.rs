@@ -41,7 +41,11 @@ pub(crate) fn around(text: &str, local: Timeline) -> String {
 
 /// The parents of a timeline with the place where each was left.
 pub(crate) fn parents(text: &str) -> Vec<(Timeline, Lsn)> {
-    lines(text).into_iter().filter_map(|(timeline, lsn, _)| Some((Timeline::new(timeline)?, lsn))).collect()
+    parents_in(&lines(text))
+}
+
+pub(crate) fn parents_in(lines: &[(u32, Lsn, String)]) -> Vec<(Timeline, Lsn)> {
+    lines.iter().filter_map(|(timeline, lsn, _)| Some((Timeline::new(*timeline)?, *lsn))).collect()
 }
 
 /// The local file; `None` if there is none or it cannot be read.

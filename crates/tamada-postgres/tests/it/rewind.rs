@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tamada_model::*;
 
-use crate::node::{LIMIT, Node, fast_stop};
+use crate::node::{LIMIT, Node, credentials, fast_stop};
 
 /// a was primary, b took over, and a wrote something that b never had.
 async fn diverged() -> (Node, Node) {
@@ -69,8 +69,90 @@ async fn a_standby_compares_what_it_replayed() {
     let b = Node::standby_of(&a, "b").await;
     let numbers = compared(&b, &a).await;
     assert!(numbers.in_recovery);
-    assert_eq!(numbers.leader_history, None);
+    assert_eq!((numbers.local_history, numbers.leader_history), (Some(vec![]), Some(vec![])));
     assert_eq!(numbers.local_timeline, numbers.leader_timeline);
+    assert_eq!(numbers.leader_unready, None);
+}
+
+#[tokio::test]
+async fn a_leader_in_recovery_or_without_a_login_for_us_still_shows_its_history() {
+    let (a, b) = diverged().await;
+    let c = Node::standby_of(&b, "c").await;
+    a.run(Job::Stop(fast_stop())).await;
+    let numbers = compared(&a, &c).await;
+    assert_eq!(numbers.leader_unready.as_deref(), Some("the leader is still in recovery"));
+    assert_eq!(numbers.leader_history.map(|history| history.len()), Some(1));
+
+    let mut config = a.config.clone();
+    config.rewind = Some(credentials("nobody"));
+    a.postgres.reconfigure(config, false).await;
+    let numbers = compared(&a, &b).await;
+    let unready = numbers.leader_unready.unwrap_or_default();
+    assert!(unready.contains("cannot be asked"), "{unready}");
+    assert_eq!(numbers.leader_history.map(|history| history.len()), Some(1));
+}
+
+/// b and c were standbys of a; both were promoted without knowing of each other, c from an earlier place.
+async fn namesakes() -> (Node, Node) {
+    let a = Node::primary("a").await;
+    let b = Node::standby_of(&a, "b").await;
+    a.sql("CREATE TABLE t (x text)").await;
+    let c = Node::standby_of(&a, "c").await;
+    c.run(Job::Stop(fast_stop())).await;
+    a.sql("INSERT INTO t VALUES ('of a')").await;
+    // The standbys that are there have all of it when it has stopped.
+    a.run(Job::Stop(fast_stop())).await;
+    for (node, its) in [(&b, "of b"), (&c, "of c")] {
+        let alone = Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout: None };
+        if node.look().await.process == Process::Absent {
+            assert_eq!(node.run(alone).await, JobEnd::Done);
+        }
+        assert_eq!(node.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
+        node.sql(&format!("INSERT INTO t VALUES ('{its}')")).await;
+        assert!(node.postgres.checkpoint_after_promote().await.unwrap());
+    }
+    b.run(Job::Stop(fast_stop())).await;
+    (b, c)
+}
+
+fn rewind_from(leader: &Node) -> Job {
+    Job::Rewind { from: leader.upstream(), from_agent_can_be_trusted: true }
+}
+
+#[tokio::test]
+async fn two_timelines_of_one_number_are_told_apart_by_their_histories_and_not_by_pg_rewind() {
+    let (b, c) = namesakes().await;
+    let second = Timeline::FIRST.next();
+    for rewound in [false, true] {
+        let numbers = compared(&b, &c).await;
+        assert_eq!((numbers.local_timeline, numbers.leader_timeline), (second, second), "rewound: {rewound}");
+        let (ours, theirs) = (numbers.local_history.unwrap(), numbers.leader_history.unwrap());
+        assert_eq!((ours.len(), theirs.len()), (1, 1));
+        assert!(ours[0].0 == theirs[0].0 && ours[0].1 > theirs[0].1, "{ours:?} {theirs:?}");
+        // It sees equal numbers, calls that a success, and changes nothing.
+        assert_eq!(b.run(rewind_from(&c)).await, JobEnd::Done);
+    }
+}
+
+#[tokio::test]
+async fn pg_rewind_tells_them_apart_once_the_leader_has_gone_on() {
+    let (b, c) = namesakes().await;
+    c.run(Job::Stop(fast_stop())).await;
+    let alone = Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout: None };
+    assert_eq!(c.run(alone).await, JobEnd::Done);
+    assert_eq!(c.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
+    assert!(c.postgres.checkpoint_after_promote().await.unwrap());
+    c.make_slot(&b).await;
+    let numbers = compared(&b, &c).await;
+    assert!(numbers.local_timeline < numbers.leader_timeline, "{numbers:?}");
+
+    assert_eq!(b.run(rewind_from(&c)).await, JobEnd::Done);
+    let job = Job::StartStandby { upstream: c.upstream(), role: Role::Replica, timeout: None };
+    assert_eq!(b.run(job).await, JobEnd::Done);
+    b.until("it streams", Node::streams).await;
+    assert_eq!(b.sql("SELECT string_agg(x, ', ') FROM t").await.as_deref(), Some("of c"));
+    let numbers = compared(&b, &c).await;
+    assert_eq!(numbers.local_history, numbers.leader_history);
 }
 
 #[tokio::test]

@@ -215,9 +215,7 @@ impl Fleet {
         let reached = net.delay(host, upstream).is_some() && net.delay(upstream, host).is_some();
         let leader = self.node(upstream);
         let end = leader.point().filter(|_| reached && leader.answers()).ok_or("the leader cannot be asked")?;
-        if leader.recovery().is_some() {
-            return Err("the leader is still in recovery");
-        }
+        let unready = leader.recovery().is_some().then(|| "the leader is still in recovery".to_owned());
         let leader_timeline = self.wal.timeline(end.0);
         let behind = local.timeline < leader_timeline;
         let own_end = self.node(host).files().and_then(|files| files.control.checkpoint_end);
@@ -225,10 +223,20 @@ impl Fleet {
             local_timeline: local.timeline,
             local_lsn: local.lsn,
             in_recovery: local.in_recovery,
+            local_history: self.local_history(host, local.timeline),
             leader_timeline,
-            leader_history: behind.then(|| self.wal.history(end.0)),
+            leader_history: Some(self.wal.history(end.0)),
+            leader_unready: unready,
             shutdown_checkpoint_end: own_end.filter(|_| behind && !local.in_recovery),
         })
+    }
+
+    fn local_history(&self, host: Host, timeline: Timeline) -> Option<Vec<(Timeline, Lsn)>> {
+        if timeline == Timeline::FIRST {
+            return Some(Vec::new());
+        }
+        let (branch, _) = self.wal.on_timeline(timeline, self.node(host).point()?)?;
+        Some(self.wal.history(branch))
     }
 
     fn local_position(&self, host: Host) -> Result<Local, &'static str> {

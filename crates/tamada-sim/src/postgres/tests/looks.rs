@@ -56,9 +56,17 @@ fn a_standby_with_another_upstream_than_wanted_needs_a_reload() {
 #[test]
 fn nothing_is_compared_with_a_leader_that_cannot_be_asked() {
     let mut scene = Scene::cluster(5);
-    assert!(matches!(scene.fleet.divergence(B, &member(C), &mut scene.wires), Divergence::Undecided { .. }));
     scene.cuts(B);
     assert!(matches!(scene.fleet.divergence(B, &member(A), &mut scene.wires), Divergence::Undecided { .. }));
+}
+
+#[test]
+fn a_leader_in_recovery_shows_its_history_and_is_no_primary() {
+    let mut scene = Scene::cluster(5);
+    let found = scene.fleet.divergence(B, &member(C), &mut scene.wires);
+    let Divergence::Compared(numbers) = found else { panic!("{found:?}") };
+    assert_eq!(numbers.leader_unready.as_deref(), Some("the leader is still in recovery"));
+    assert_eq!((numbers.local_history, numbers.leader_history), (Some(vec![]), Some(vec![])));
 }
 
 #[test]

@@ -1,0 +1,93 @@
+//! May our data be pointed at the leader? PostgreSQL refuses what does not fit, with one exception: where the leader and
+//! we were on two timelines of one number (see [`crate::divergence`]) it sees only the number, streams, and mixes them.
+//!
+//! 1. a is promoted to timeline 2, writes, and is stopped; its last WAL reached nobody.
+//! 2. b was behind, though not too far. It is promoted from an earlier place, and its timeline is a 2 as well.
+//! 3. a comes back, finds itself on the leader's timeline, and starts as its standby.
+//!
+//! Therefore we look before data that has left the first timeline is pointed at a leader, allowed to rewind or not.
+
+use tamada_model::{Cluster, Divergence, MemberName, Timeline, Upstream};
+
+use crate::decision::{Fact, Note, Reason};
+use crate::divergence::{Judgement, Meanwhile, judge};
+use crate::memory::{Mark, Rewind};
+use crate::view::View;
+
+pub enum Pointing {
+    Allowed,
+    Ask(Fact),
+    /// Until more is known.
+    NotYet(Reason),
+    /// As long as we have this data.
+    Never(Reason),
+}
+
+pub fn may_point_at(view: &View<'_>, cluster: &Cluster, upstream: &Upstream) -> Pointing {
+    let Some(leader) = named(cluster, upstream).filter(|_| may_have_namesakes(view)) else {
+        return Pointing::Allowed;
+    };
+    match &view.seen.asked.divergence {
+        None => Pointing::Ask(Fact::Divergence(upstream.clone())),
+        Some(found) => by_look(found, leader),
+    }
+}
+
+/// What a look that was made for another reason says; nobody is asked.
+pub fn may_stay_at(view: &View<'_>, cluster: &Cluster, upstream: &Upstream) -> Pointing {
+    match (named(cluster, upstream), &view.seen.asked.divergence) {
+        (Some(leader), Some(found)) => by_look(found, leader),
+        (None, _) | (_, None) => Pointing::Allowed,
+    }
+}
+
+fn by_look(found: &Divergence, leader: &MemberName) -> Pointing {
+    let not_yet = |because| Pointing::NotYet(Reason::DivergenceUnclear { leader: leader.clone(), because });
+    match found {
+        Divergence::Undecided { because } => not_yet(because.clone()),
+        Divergence::Compared(facts) => match judge(facts) {
+            Judgement::InLine | Judgement::Diverged => Pointing::Allowed,
+            Judgement::TooEarly { meanwhile: Meanwhile::Follow, .. } => Pointing::Allowed,
+            Judgement::TooEarly { because, meanwhile: Meanwhile::StayAway } => not_yet(because),
+            Judgement::DivergedUnseen(timeline) | Judgement::BeyondRewind(timeline) => {
+                Pointing::Never(Reason::NamesakeTimelines { leader: leader.clone(), timeline })
+            }
+        },
+    }
+}
+
+/// The leader, if that is whom we would follow. A member chosen by tag `replicatefrom` follows it in its turn, and cannot
+/// be compared with a primary.
+fn named<'c>(cluster: &'c Cluster, upstream: &Upstream) -> Option<&'c MemberName> {
+    let Upstream::Member(member) = upstream else { return None };
+    cluster.leader_name().filter(|leader| **leader == member.name)
+}
+
+/// The first timeline of a cluster began with it: there is one only.
+fn may_have_namesakes(view: &View<'_>) -> bool {
+    view.timeline().or_else(|| recorded(view)) != Some(Timeline::FIRST)
+}
+
+fn recorded(view: &View<'_>) -> Option<Timeline> {
+    let control = view.present()?.control.as_ref()?;
+    control.checkpoint_timeline.max(control.min_recovery_end_timeline)
+}
+
+/// What goes with staying as it is, without the leader, until the operator has it copied. Nothing is open then: there will
+/// be another look whenever it would be pointed at a leader.
+pub fn left_alone(view: &View<'_>) -> (Vec<Mark>, Vec<Note>) {
+    let settled = match view.memory.rewind {
+        Rewind::Failed => Vec::new(),
+        Rewind::Unsuspected | Rewind::Suspected | Rewind::Needed | Rewind::NotNeeded | Rewind::Done => {
+            vec![Mark::Rewind(Rewind::Unsuspected)]
+        }
+    };
+    (settled, compared(view))
+}
+
+fn compared(view: &View<'_>) -> Vec<Note> {
+    match &view.seen.asked.divergence {
+        Some(Divergence::Compared(facts)) => super::doubt::compared(facts).into(),
+        Some(Divergence::Undecided { .. }) | None => Vec::new(),
+    }
+}
