@@ -105,7 +105,8 @@ pub struct Guard {
 #[derive(Debug)]
 pub struct Heard {
     pub epoch: u32,
-    pub event: Event,
+    /// It is large, and much waits in the queue.
+    pub event: Box<Event>,
 }
 
 impl Member {

@@ -71,11 +71,12 @@ pub struct Clock {
 
 /// 2026-07-23 12:00:00 UTC: the world begins.
 const BEGINNING: i64 = 1_784_808_000_000_000;
+const MILLION: u64 = 1_000_000;
 
 impl Clock {
     fn stretch(&self, real: u64) -> u64 {
-        let drift = (real as i128 * self.drift as i128) / 1_000_000;
-        (real as i128 + drift) as u64
+        let (millions, rest) = ((real / MILLION) as i64, (real % MILLION) as i64);
+        real.saturating_add_signed(millions * self.drift + rest * self.drift / MILLION as i64)
     }
 
     pub fn mono(&self, at: Moment) -> Mono {
@@ -91,8 +92,8 @@ impl Clock {
     /// When this host's clock will show `mono`: the first moment at which it shows no less.
     pub fn moment(&self, mono: Mono) -> Moment {
         let shown = nanos(mono.since_boot().saturating_sub(self.booted));
-        let real = (shown as i128 * 1_000_000) / (1_000_000 + self.drift as i128);
-        let mut at = Moment(real as u64);
+        let pace = MILLION.saturating_add_signed(self.drift);
+        let mut at = Moment(shown / pace * MILLION + shown % pace * MILLION / pace);
         while self.mono(at) < mono {
             at = at + Duration::from_nanos(1);
         }

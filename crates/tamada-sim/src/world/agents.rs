@@ -144,7 +144,7 @@ impl World {
         }
         let again = Duration::from_secs(1).min(member.setup.settings.retry_timeout);
         let epoch = member.epoch;
-        self.queue.put(now + again, Due::Hear(host, Heard { epoch, event: Event::Wake }));
+        self.queue.put(now + again, Due::Hear(host, Heard { epoch, event: Box::new(Event::Wake) }));
     }
 
     pub(super) fn orphan_stopped(&mut self, host: Host) {
@@ -213,13 +213,13 @@ impl World {
             Life::Dead => {}
             Life::Waking(waking) if waking.stopping => {}
             Life::Waking(_) => self.ask_first(host),
-            Life::Up(_) => self.hear(host, heard.event),
+            Life::Up(_) => self.hear(host, *heard.event),
         }
     }
 
     pub(super) fn hear_later(&mut self, host: Host, after: Duration, event: Event) {
         let epoch = self.members[host.0].epoch;
-        self.queue.put(self.now + after, Due::Hear(host, Heard { epoch, event }));
+        self.queue.put(self.now + after, Due::Hear(host, Heard { epoch, event: Box::new(event) }));
     }
 
     pub(super) fn hear(&mut self, host: Host, event: Event) {
