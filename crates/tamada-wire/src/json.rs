@@ -97,6 +97,15 @@ fn print_object(object: &Document, with: &Separators, out: &mut String) {
 
 fn print_string(text: &str, out: &mut String) {
     out.push('"');
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+        out.push_str(text);
+    } else {
+        print_escaped(text, out);
+    }
+    out.push('"');
+}
+
+fn print_escaped(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -115,7 +124,6 @@ fn print_string(text: &str, out: &mut String) {
             }
         }
     }
-    out.push('"');
 }
 
 #[cfg(test)]

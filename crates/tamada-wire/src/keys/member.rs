@@ -1,45 +1,61 @@
 //! `members/<name>`: what a member tells about itself (dcs-layout.md 2).
 
 use serde_json::{Value, json};
-use tamada_model::document::scalar_text;
+use tamada_model::document::{scalar_text, truthy};
 use tamada_model::{
     ChangedValue, Document, Lsn, Member, PendingRestart, RestartConditions, Role, ScheduledRestart, Tags, Timeline,
 };
 
-use super::values::{flag, lsn};
+use super::values::lsn;
 use crate::json::Fields;
 use crate::{json, time, url};
 
 /// Malformed fields are as absent; a malformed value is a member without data.
 pub fn parse_member(value: &[u8]) -> Member {
     match json::object(value) {
-        Some(object) => from_object(&object),
+        Some(object) => from_object(object),
         None => legacy_member(value).unwrap_or_default(),
     }
 }
 
-fn from_object(object: &Document) -> Member {
-    let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
-    let position = |key: &str| object.get(key).and_then(lsn);
-    Member {
-        conn_url: text("conn_url"),
-        api_url: text("api_url"),
-        proxy_url: text("proxy_url"),
-        state: text("state"),
-        role: object.get("role").and_then(Value::as_str).and_then(Role::parse),
-        version: text("version"),
-        tags: object.get("tags").and_then(Value::as_object).cloned().map(Tags).unwrap_or_default(),
-        checkpoint_after_promote: object.get("checkpoint_after_promote").and_then(Value::as_bool),
-        pending_restart: flag(object, "pending_restart"),
-        pending_restart_reason: parse_reasons(object.get("pending_restart_reason")),
-        xlog_location: position("xlog_location"),
-        receive_lsn: position("receive_lsn"),
-        replay_lsn: position("replay_lsn"),
-        replication_state: text("replication_state"),
-        timeline: object.get("timeline").and_then(parse_timeline),
-        scheduled_restart: object.get("scheduled_restart").and_then(Value::as_object).and_then(parse_restart),
-        pause: flag(object, "pause"),
-        session: None,
+fn from_object(object: Document) -> Member {
+    let mut member = Member::default();
+    for (key, value) in object {
+        match key.as_str() {
+            "conn_url" => member.conn_url = text(value),
+            "api_url" => member.api_url = text(value),
+            "proxy_url" => member.proxy_url = text(value),
+            "state" => member.state = text(value),
+            "role" => member.role = value.as_str().and_then(Role::parse),
+            "version" => member.version = text(value),
+            "tags" => member.tags = parse_tags(value),
+            "checkpoint_after_promote" => member.checkpoint_after_promote = value.as_bool(),
+            "pending_restart" => member.pending_restart = truthy(&value),
+            "pending_restart_reason" => member.pending_restart_reason = parse_reasons(&value),
+            "xlog_location" => member.xlog_location = lsn(&value),
+            "receive_lsn" => member.receive_lsn = lsn(&value),
+            "replay_lsn" => member.replay_lsn = lsn(&value),
+            "replication_state" => member.replication_state = text(value),
+            "timeline" => member.timeline = parse_timeline(&value),
+            "scheduled_restart" => member.scheduled_restart = value.as_object().and_then(parse_restart),
+            "pause" => member.pause = truthy(&value),
+            _ => {}
+        }
+    }
+    member
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn parse_tags(value: Value) -> Tags {
+    match value {
+        Value::Object(tags) => Tags(tags),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Tags::default(),
     }
 }
 
@@ -58,10 +74,10 @@ fn parse_timeline(value: &Value) -> Option<Timeline> {
     u32::try_from(value.as_u64()?).ok().and_then(Timeline::new)
 }
 
-fn parse_reasons(value: Option<&Value>) -> PendingRestart {
+fn parse_reasons(value: &Value) -> PendingRestart {
     let text = |value: Option<&Value>| value.map(scalar_text).unwrap_or_default();
     let reason = |value: &Value| ChangedValue { old: text(value.get("old_value")), new: text(value.get("new_value")) };
-    let Some(Value::Object(reasons)) = value else { return PendingRestart::new() };
+    let Value::Object(reasons) = value else { return PendingRestart::new() };
     reasons.iter().map(|(parameter, values)| (parameter.clone(), reason(values))).collect()
 }
 

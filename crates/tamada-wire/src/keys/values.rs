@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tamada_model::document::truthy;
 use tamada_model::{Document, FailoverRequest, HistoryEntry, Lsn, MemberName, Status, SyncState};
 
 use crate::{json, time};
@@ -164,9 +163,4 @@ pub fn config_json(config: &Document) -> String {
 pub fn failsafe_json(members: &BTreeMap<MemberName, String>) -> String {
     let object: Document = members.iter().map(|(name, url)| (name.to_string(), url.as_str().into())).collect();
     json::compact(&object.into())
-}
-
-/// A flag that is `true`, or anything else that a dynamic language takes for it.
-pub(super) fn flag(object: &Document, key: &str) -> bool {
-    object.get(key).is_some_and(truthy)
 }
