@@ -10,16 +10,19 @@ use serde_json::Value;
 use tamada_model::Document;
 use tamada_model::document::number_text;
 
+/// As long as a member's key or a little longer.
+const USUAL_TEXT: usize = 512;
+
 /// `{"a":1,"b":[2]}` – the form of the store's keys (dcs-layout.md 1).
 pub fn compact(value: &Value) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(USUAL_TEXT);
     print(value, &COMPACT, &mut out);
     out
 }
 
 /// `{"a": 1, "b": [2]}` – the form of REST bodies (rest-api.md 1).
 pub fn spaced(value: &Value) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(USUAL_TEXT);
     print(value, &SPACED, &mut out);
     out
 }
@@ -33,8 +36,16 @@ pub fn object(bytes: &[u8]) -> Option<Document> {
 }
 
 /// An object under construction: keys stay in the order they were put.
-#[derive(Default)]
 pub(crate) struct Fields(Document);
+
+/// Room for a member or an answer, without growing bit by bit.
+const USUAL: usize = 16;
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self(Document::with_capacity(USUAL))
+    }
+}
 
 impl Fields {
     pub(crate) fn put(&mut self, key: &str, value: impl Into<Value>) {
