@@ -5,59 +5,45 @@ use std::collections::BinaryHeap;
 
 use crate::Moment;
 
+/// The heap moves its entries about all the time; so they are small, and what is due lies still beside it.
 #[derive(Debug)]
 pub struct Queue<T> {
-    heap: BinaryHeap<Reverse<Entry<T>>>,
+    heap: BinaryHeap<Reverse<Entry>>,
+    places: Vec<Option<T>>,
+    free: Vec<usize>,
     put: u64,
 }
 
-#[derive(Debug)]
-struct Entry<T> {
+/// Ordered by its moment, then by its number, which no other has.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Entry {
     at: Moment,
     number: u64,
-    what: T,
-}
-
-impl<T> Entry<T> {
-    fn rank(&self) -> (Moment, u64) {
-        (self.at, self.number)
-    }
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl<T> Eq for Entry<T> {}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
-    }
+    place: usize,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), put: 0 }
+        Self { heap: BinaryHeap::new(), places: Vec::new(), free: Vec::new(), put: 0 }
     }
 }
 
 impl<T> Queue<T> {
     pub fn put(&mut self, at: Moment, what: T) {
         self.put += 1;
-        self.heap.push(Reverse(Entry { at, number: self.put, what }));
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        self.places[place] = Some(what);
+        self.heap.push(Reverse(Entry { at, number: self.put, place }));
     }
 
     pub fn next(&mut self) -> Option<(Moment, T)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.what))
+        let Reverse(Entry { at, place, .. }) = self.heap.pop()?;
+        self.free.push(place);
+        let what = self.places[place].take().expect("each entry has a place of its own");
+        Some((at, what))
     }
 
     pub fn len(&self) -> usize {
