@@ -49,10 +49,6 @@ impl<T> Queue<T> {
     pub fn len(&self) -> usize {
         self.heap.len()
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
-    }
 }
 
 #[cfg(test)]
