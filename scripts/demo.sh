@@ -443,6 +443,8 @@ lose_host() {
   all="$postmaster $agent"
   if [ -n "$postmaster" ]; then all+=" $(pgrep -d ' ' -P "$postmaster" || true)"; fi
   if [ -n "$agent" ]; then all+=" $(pgrep -d ' ' -s "$agent" || true)"; fi
+  # The guard has a session of its own.
+  all+=" $(pgrep -d ' ' -f "^tamada guard [^ ]+ $dir/$name/data( |\$)" || true)"
   [ -n "${all// /}" ] || fail "Nothing runs for $name."
   say "kill -9 $all    (all that runs for $name)"
   signal KILL "$all"
