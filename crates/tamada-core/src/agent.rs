@@ -339,7 +339,7 @@ impl Agent {
     // 3. It takes the free key back, and leads on without b's commits.
     // A reading takes `retry_timeout` at the most; a view that is older was made before a gap.
     fn view_is_old(&self, now: Now) -> bool {
-        if is_planted(Plant::OldViewReused) {
+        if is_planted(Plant::OldViewReused) || is_planted(Plant::PromotionUnchecked) {
             return false;
         }
         let most = self.setup.settings.retry_timeout + self.setup.settings.ttl / 10;

@@ -182,7 +182,7 @@ fn acts(verdict: &Verdict, view: &View<'_>) -> Vec<Act> {
         Verdict::Acquire => acquire(view),
         Verdict::Promote(lease) => {
             // At both ends of the promise: whoever decided had a running lease; it must still run.
-            let unchecked = is_planted(Plant::PromotionUnchecked) || is_planted(Plant::LeaseOutlivesReading);
+            let unchecked = is_planted(Plant::PromotionUnchecked);
             assert!(unchecked || view.now.mono < lease.ends_at(), "promoting without a running lease");
             let wait = view.settings.loop_wait.max(Duration::from_secs(1));
             vec![Act::Start(Job::Promote { wait })]

@@ -10,9 +10,11 @@ pub enum Plant {
     LeaseCountedFromAnswer,
     /// A renewal that nobody answered counts as one that succeeded.
     UnclearRenewalCounts,
-    /// Whoever else the store names, the lease runs on.
-    LeaseOutlivesReading,
-    /// Whether the lease still runs is not asked before a promotion.
+    /// A reading counts as a renewal: the store has answered, has it not?
+    ReadingRenews,
+    /// A promotion goes by what was last read: nobody asks before it how old that is, and whether the lease still runs.
+    /// (That the lease is renewed, looked at and asserted, and that an old view is thrown away, are lines behind one
+    /// another: each alone would do.)
     PromotionUnchecked,
     /// What was seen before a freeze is decided on after it.
     OldViewReused,
@@ -22,7 +24,7 @@ pub enum Plant {
     ReleaseBeforeStop,
     /// The lock is given away whether or not a successor has all WAL.
     ReleaseWithoutSuccessor,
-    /// An old primary takes its lock back whatever was promoted since.
+    /// Timelines say nothing in a race: neither to an old primary that takes its lock back, nor among standbys.
     RaceIgnoresTimeline,
     /// Nobody is asked before the lock is taken: whoever does not speak is taken to be behind.
     RaceAsksNobody,
@@ -41,7 +43,7 @@ pub enum Plant {
     HistoryNotWritten,
     /// The guard is let go as soon as the lease is lost.
     GuardLetGo,
-    /// The guard is told only after PostgreSQL was promoted.
+    /// The guard is told when PostgreSQL is seen to be writable, and not before it is promoted.
     GuardToldLate,
     /// A look that was overtaken by the end of a job is decided on.
     OvertakenLookCounts,

@@ -146,7 +146,7 @@ fn lag_behind_leader(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
 
 /// 12.8: on the cluster's timeline, if that is to be checked.
 fn behind_cluster(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
-    if !view.settings.check_timeline {
+    if !view.settings.check_timeline || is_planted(Plant::RaceIgnoresTimeline) {
         return None;
     }
     match (view.timeline(), cluster.timeline()) {
@@ -248,6 +248,9 @@ enum ByTimeline {
 /// Therefore positions are compared on one timeline only (the original compares numbers). A timeline that the `history`
 /// key does not know is nobody's advantage: somebody promoted by hand.
 fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> ByTimeline {
+    if is_planted(Plant::RaceIgnoresTimeline) {
+        return ByTimeline::Neither;
+    }
     let (Some(theirs), Some(mine)) = (status.timeline, view.timeline()) else {
         return ByTimeline::Neither;
     };

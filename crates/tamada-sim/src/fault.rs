@@ -9,9 +9,34 @@ use crate::net::Rule;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Planned {
     pub at: Duration,
+    pub when: When,
     /// Faults of an instant ignore it.
     pub lasts: Duration,
     pub fault: Fault,
+}
+
+/// Most moments are as good as any other; some are a thousandth of a second long, and no clock would ever meet them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    /// At its time.
+    Then,
+    /// From its time on it waits for this, and begins so much later.
+    After(Cue, Duration),
+}
+
+/// What somebody does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cue {
+    /// Its agent is up and has read the store for the first time.
+    Starts(Host),
+    /// Its agent asks the store how things are.
+    Reads(Host),
+    /// The store names it.
+    WinsLock(Host),
+    Promotes(Host),
+    Stops(Host),
+    /// It begins another long action: a start, a rewind, a copy.
+    Works(Host),
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -10,11 +10,11 @@ use tamada_core::plant::Plant as InCore;
 pub enum Planted {
     /// Nobody stops a primary whose agent is gone.
     NoGuard,
-    /// The store carries out a compare-and-swap over a value that is no more.
+    /// The store carries out a compare-and-swap over a value that is no more: a late one, or one that comes twice.
     StaleSwapAccepted,
-    /// The store lets a lock be taken under a lease that ended.
-    LateAcquireAccepted,
-    /// A copy begins by removing the data, before its source has answered.
+    /// The store lets keys be written under a lease that ended.
+    EndedLeaseAccepted,
+    /// Data that does not fit is removed to make room for a copy, before there is anybody to copy from.
     RemovedBeforeCopy,
 }
 
@@ -44,7 +44,7 @@ const fn around(name: &'static str, plant: Planted, seed: u64) -> Plant {
 pub const PLANTS: &[Plant] = &[
     core("lease-counted-from-answer", InCore::LeaseCountedFromAnswer, 0),
     core("unclear-renewal-counts", InCore::UnclearRenewalCounts, 0),
-    core("lease-outlives-reading", InCore::LeaseOutlivesReading, 0),
+    core("reading-renews", InCore::ReadingRenews, 0),
     core("promotion-unchecked", InCore::PromotionUnchecked, 0),
     core("old-view-reused", InCore::OldViewReused, 0),
     core("no-giving-up", InCore::NoGivingUp, 0),
@@ -66,7 +66,7 @@ pub const PLANTS: &[Plant] = &[
     core("overtaken-look-counts", InCore::OvertakenLookCounts, 0),
     around("no-guard", Planted::NoGuard, 0),
     around("stale-swap-accepted", Planted::StaleSwapAccepted, 0),
-    around("late-acquire-accepted", Planted::LateAcquireAccepted, 0),
+    around("ended-lease-accepted", Planted::EndedLeaseAccepted, 0),
     around("removed-before-copy", Planted::RemovedBeforeCopy, 0),
 ];
 

@@ -27,6 +27,7 @@ use std::time::Duration;
 use tamada_core::{Command, JobId};
 use tamada_model::{Job, JobEnd, Role, ShutdownPosition, State, Upstream};
 
+use crate::plant::Plants;
 use crate::wal::{BranchId, Point, Wal};
 use crate::{Chance, Clock, Host, Moment};
 use node::Node;
@@ -56,6 +57,7 @@ pub struct Traits {
     pub retry: Duration,
     /// pg_rewind connects as superuser, who may make the source's checkpoint himself.
     pub rewind_may_checkpoint: bool,
+    pub plants: Plants,
 }
 
 impl Default for Traits {
@@ -66,6 +68,7 @@ impl Default for Traits {
             silence: Duration::from_secs(60),
             retry: Duration::from_secs(5),
             rewind_may_checkpoint: false,
+            plants: Plants::none(),
         }
     }
 }

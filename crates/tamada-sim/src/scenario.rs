@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::Host;
 use crate::diary::Diary;
-use crate::fault::{Fault, Planned};
+use crate::fault::{Fault, Planned, When};
 use crate::invariant::Violation;
 use crate::plant::Plants;
 use crate::script::{Script, Times, heals_within};
@@ -77,7 +77,7 @@ impl Pen {
     /// So many leases after the beginning, for so many leases.
     fn at(self, leases: f64, lasts: f64, fault: Fault) -> Planned {
         let at = Duration::from_secs_f64(BEGIN + leases * self.ttl);
-        Planned { at, lasts: Duration::from_secs_f64(lasts * self.ttl), fault }
+        Planned { at, when: When::Then, lasts: Duration::from_secs_f64(lasts * self.ttl), fault }
     }
 
     /// The same once after the other, with time to heal between.

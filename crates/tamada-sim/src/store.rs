@@ -39,6 +39,7 @@ use transact::At;
 use txn::{Found, Key, LeaseId, Op, Outcome, Txn};
 
 use crate::Moment;
+use crate::plant::Plants;
 
 #[derive(Clone, Debug, Default)]
 pub struct Store {
@@ -49,6 +50,7 @@ pub struct Store {
     holder: Option<MemberName>,
     shown: Shown,
     changes: Changes,
+    plants: Plants,
 }
 
 /// A key's value and what the store knows about it.
@@ -89,6 +91,10 @@ pub struct WrittenAt {
 }
 
 impl Store {
+    pub fn with(plants: Plants) -> Self {
+        Self { plants, ..Self::default() }
+    }
+
     pub fn handle(&mut self, request: &Request, now: Moment) -> Answer {
         match &request.message().ask {
             Ask::Read { member, .. } => self.read(member),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::fault::{Fault, LostKey, Operation, Planned, Switch};
+use crate::fault::{Cue, Fault, LostKey, Operation, Planned, Switch, When};
 use crate::net::{Place, Road, Rule, Trouble};
 use crate::script::{Script, Starts, Times, heals_within};
 use crate::{Chance, Host};
@@ -25,9 +25,13 @@ enum Kind {
     ByHand,
     Keys,
     Clocks,
+    /// Something at the very moment at which somebody does something.
+    Moments,
+    /// A leader's agent begins anew, and stands still when it has hardly begun.
+    Restarts,
 }
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 16] = [
     Kind::Agents,
     Kind::Guards,
     Kind::Hosts,
@@ -40,6 +44,10 @@ const KINDS: [Kind; 12] = [
     Kind::ByHand,
     Kind::Keys,
     Kind::Clocks,
+    Kind::Moments,
+    Kind::Moments,
+    Kind::Moments,
+    Kind::Restarts,
 ];
 
 const TIMES: [Times; 5] = [
@@ -74,8 +82,7 @@ pub fn script(seed: u64) -> Script {
     while at < faults_end {
         at += draw.chance.between(Duration::ZERO, every * 2);
         let kind = *draw.chance.pick(&kinds);
-        let fault = draw.fault(kind);
-        script.faults.push(Planned { at, lasts: draw.lasts(), fault });
+        script.faults.extend(draw.planned(at, kind));
     }
     script.faults.retain(|planned| planned.at < faults_end);
     script
@@ -103,9 +110,9 @@ impl Draw {
         self.chance.between(Duration::ZERO, Duration::from_secs_f64(self.ttl * leases * 2.0))
     }
 
-    fn fault(&mut self, kind: Kind) -> Fault {
-        let host = self.host();
-        match kind {
+    fn planned(&mut self, at: Duration, kind: Kind) -> Vec<Planned> {
+        let (lasts, host) = (self.lasts(), self.host());
+        let fault = match kind {
             Kind::Agents => self.one_of([Fault::FreezeAgent(host), Fault::KillAgent(host), Fault::StopAgent(host)]),
             Kind::Guards => self.one_of([Fault::KillGuard(host), Fault::KillAgent(host), Fault::KillGuard(host)]),
             Kind::Hosts => {
@@ -124,7 +131,61 @@ impl Draw {
                 let sign = if self.chance.happens(1, 2) { 1 } else { -1 };
                 Fault::StepCalendar(host, step * sign)
             }
-        }
+            Kind::Moments => {
+                let fault = self.at_a_moment(host);
+                let by = if self.chance.happens(3, 4) { host } else { self.host() };
+                return vec![Planned { at, when: self.moment(by), lasts, fault }];
+            }
+            Kind::Restarts => {
+                let again = self.chance.between(Duration::ZERO, Duration::from_secs(1));
+                let when = When::After(Cue::Starts(host), self.soon());
+                let fault = self.one_of([Fault::FreezeAgent(host), Fault::Suspend(host), Fault::KillAgent(host)]);
+                let killed = Planned { at, when: When::Then, lasts: again, fault: Fault::KillAgent(host) };
+                return vec![killed, Planned { at, when, lasts, fault }];
+            }
+        };
+        vec![Planned { at, when: When::Then, lasts, fault }]
+    }
+
+    fn moment(&mut self, host: Host) -> When {
+        let cue = *self.chance.pick(&[
+            Cue::Starts(host),
+            Cue::Reads(host),
+            Cue::Reads(host),
+            Cue::WinsLock(host),
+            Cue::WinsLock(host),
+            Cue::Promotes(host),
+            Cue::Promotes(host),
+            Cue::Stops(host),
+            Cue::Works(host),
+        ]);
+        When::After(cue, self.soon())
+    }
+
+    /// At once, while the answer is on its way, or when the next thing is at work.
+    fn soon(&mut self) -> Duration {
+        let most = *self.chance.pick(&[0, 3, 30, 30, 300]);
+        self.chance.between(Duration::ZERO, Duration::from_millis(most))
+    }
+
+    fn at_a_moment(&mut self, host: Host) -> Fault {
+        let slow = *self.chance.pick(&[Duration::from_millis(100), Duration::from_secs(2)]);
+        let cut = |to| Rule { from: Some(Place::Host(host)), to, road: None, trouble: Trouble::Cut };
+        self.one_of([
+            Fault::FreezeAgent(host),
+            Fault::FreezeAgent(host),
+            Fault::FreezeAgent(host),
+            Fault::KillAgent(host),
+            Fault::Suspend(host),
+            Fault::PowerOff(host),
+            Fault::KillPostgres(host),
+            Fault::CrashBackend(host),
+            Fault::Net(cut(Some(Place::Store))),
+            Fault::Net(cut(None)),
+            Fault::StoreAway,
+            Fault::StoreSlow(slow),
+            Fault::StoreMute,
+        ])
     }
 
     fn one_of<const N: usize>(&mut self, faults: [Fault; N]) -> Fault {

@@ -42,6 +42,8 @@ pub struct World {
     pub(crate) chance: Chance,
     pub(crate) store_is: StoreIs,
     pub(crate) leases_due: Option<Moment>,
+    /// Faults that wait for their cue.
+    pub(crate) awaiting: Vec<usize>,
     pub(crate) clients: Vec<clients::Client>,
     promises: Promises,
     happened: u64,
@@ -60,7 +62,9 @@ pub enum Due {
     Guard { host: Host, version: u32, act: GuardAct },
     Leases,
     Client(usize, ClientDue),
+    /// Its time has come; it may still wait for its cue.
     Fault(usize),
+    Begins(usize),
     Over(usize),
     Resume(Resume),
     Look,
@@ -117,13 +121,13 @@ impl World {
     pub fn new(script: Script, plants: Plants, diary: Diary) -> Self {
         let mut chance = Chance::new(script.seed);
         let hosts = script.members;
-        let fleet = Fleet::new(hosts, chance.fork(1), Traits::default());
+        let fleet = Fleet::new(hosts, chance.fork(1), Traits { plants, ..Traits::default() });
         let net = Network::new(chance.fork(2));
         let mut world = Self {
             now: Moment::default(),
             members: Vec::new(),
             fleet,
-            store: Store::default(),
+            store: Store::with(plants),
             net,
             ledger: Ledger::default(),
             diary,
@@ -132,6 +136,7 @@ impl World {
             chance,
             store_is: StoreIs::default(),
             leases_due: None,
+            awaiting: Vec::new(),
             clients: Vec::new(),
             promises: Promises::new(&script),
             happened: 0,
@@ -192,10 +197,11 @@ impl World {
                 self.happens(due);
                 self.follow_up();
             }));
-            violation = match at_once {
-                _ if done.is_err() => Some(Violation::new("no assertion fails", words_of(done))),
-                ENDLESS.. => Some(Violation::new("the world stands still", "something is done over and over again")),
-                _ => self.promises.broken.take(),
+            violation = match self.promises.broken.take() {
+                Some(broken) => Some(broken),
+                None if done.is_err() => Some(Violation::new("no assertion fails", words_of(done))),
+                None if at_once >= ENDLESS => Some(Violation::new("the world goes on", "one thing is done for ever")),
+                None => None,
             };
             if violation.is_some() || self.promises.fulfilled {
                 break;
@@ -235,7 +241,8 @@ impl World {
             Due::Guard { host, version, act } => self.guard_acts(host, version, act),
             Due::Leases => self.leases_run_out(),
             Due::Client(number, due) => self.client(number, due),
-            Due::Fault(number) => self.fault_begins(number),
+            Due::Fault(number) => self.fault_is_due(number),
+            Due::Begins(number) => self.fault_begins(number),
             Due::Over(number) => self.fault_ends(number),
             Due::Resume(what) => self.resume(what),
             Due::Look => self.look(),
@@ -255,6 +262,7 @@ impl World {
             | Due::Leases
             | Due::Client(..)
             | Due::Fault(_)
+            | Due::Begins(_)
             | Due::Over(_)
             | Due::Resume(_)
             | Due::Look => return Some(due),
@@ -319,6 +327,24 @@ impl World {
 
     pub fn is_paused(&self) -> bool {
         self.members.iter().any(|member| member.setup.settings.pause)
+    }
+
+    /// It has slept, and what was under way then ends in these instants, before its guard, first thing, stops it: that
+    /// needs the processor, and the postmaster has to hear the signal.
+    pub fn just_woke(&self, host: Host) -> bool {
+        self.members[host.0].woke.is_some_and(|at| self.now.since(at) < Duration::from_millis(50))
+    }
+
+    /// What the member holds to be the case.
+    pub fn pauses(&self, host: Host) -> bool {
+        self.members[host.0].setup.settings.pause
+    }
+
+    /// An operator wants this member to lead.
+    pub fn is_asked_for(&self, host: Host) -> bool {
+        let text = self.store.raw(keys::FAILOVER).unwrap_or_default();
+        let request = keys::parse_failover(text.as_bytes());
+        request.and_then(|request| request.candidate).is_some_and(|candidate| candidate.as_str() == host.name())
     }
 
     /// The position that a leader published last.

@@ -46,13 +46,14 @@ impl Agent {
         // 2. The lease, which nobody has taken from us, ends.
         // 3. A guard that goes by the lease alone stops the standby, again and again.
         // Therefore it rests whenever nothing can be written, and is woken together with what is to become primary.
-        if self.seen.is_some() && !self.may_be_writable() {
+        let may_be_writable = match is_planted(Plant::GuardToldLate) {
+            true => self.was_writable(),
+            false => self.may_be_writable(),
+        };
+        if self.seen.is_some() && !may_be_writable {
             return Some(Arm::Off);
         }
         if let Some(lease) = self.memory.lease {
-            if is_planted(Plant::GuardToldLate) && !self.may_be_writable() {
-                return None;
-            }
             return Some(Arm::Until { fence_at: lease.fence_at(), ends_at: lease.ends_at() });
         }
         if is_planted(Plant::GuardLetGo) {

@@ -37,13 +37,16 @@ impl Agent {
 
     pub(super) fn may_be_writable(&self) -> bool {
         let job_makes_primary = self.running.as_ref().is_some_and(|running| self.makes_primary(&running.job));
+        job_makes_primary || self.promoted_unseen || self.was_writable()
+    }
+
+    /// When we last looked at it.
+    pub(super) fn was_writable(&self) -> bool {
         let running = self.seen.as_ref().filter(|seen| seen.postgres.process.is_running());
-        job_makes_primary
-            || self.promoted_unseen
-            || running.is_some_and(|seen| match &seen.postgres.answers {
-                Answers::Live(live) => live.is_primary(),
-                Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => seen.postgres.role.is_primary(),
-            })
+        running.is_some_and(|seen| match &seen.postgres.answers {
+            Answers::Live(live) => live.is_primary(),
+            Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => seen.postgres.role.is_primary(),
+        })
     }
 
     /// Or leaves it one.

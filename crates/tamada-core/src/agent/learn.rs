@@ -17,8 +17,11 @@ impl Agent {
     /// 9.2: what a fresh reading of the store changes in memory before anything is decided.
     pub(super) fn learn_cluster(&mut self, cluster: &Arc<Cluster>, now: Now) {
         let me = &self.setup.me.name;
-        if cluster.leader_name() != Some(me) && !is_planted(Plant::LeaseOutlivesReading) {
+        if cluster.leader_name() != Some(me) {
             self.memory.lease = None;
+        }
+        if is_planted(Plant::ReadingRenews) {
+            self.memory.lease = self.memory.lease.map(|lease| HeldLease { asked_at: now.mono, ..lease });
         }
         if !cluster.is_unlocked() {
             self.memory.race_opened = None;

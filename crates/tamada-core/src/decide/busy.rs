@@ -10,6 +10,7 @@ use crate::decision::{Chore, Decision, Note, Reason, Step, Verdict};
 use crate::lease::Standing;
 use crate::memory::StepDownMode;
 use crate::plan::WriteOutcome;
+use crate::plant::{Plant, is_planted};
 use crate::situation::Work;
 use crate::switchover::{Possible, Wanted, possible};
 use crate::view::View;
@@ -42,6 +43,9 @@ pub enum Renewal {
 
 /// `None`: our lease runs and needs no renewal now. The three outcomes of a renewal are never merged (9.3).
 pub fn renew(view: &View<'_>) -> Option<Renewal> {
+    if is_planted(Plant::PromotionUnchecked) && !view.is_primary() && view.memory.lease.is_some() {
+        return None;
+    }
     let standing = view.memory.lease.map(|lease| lease.standing(view.now.mono, view.settings));
     match (&view.seen.asked.renewal, standing) {
         (Some(WriteOutcome::Beaten), _) => Some(Renewal::Lost),

@@ -30,8 +30,7 @@ impl BoundedLoss {
         };
         let published = world.published();
         let allowed = Lsn::new(fork.bytes().saturating_add(world.script.maximum_lag));
-        let excused = super::one_primary::has_just_woken(*host, world)
-            || self.meddled_until.is_some_and(|until| world.now < until);
+        let excused = world.just_woke(*host) || self.meddled_until.is_some_and(|until| world.now < until);
         if excused || published <= allowed {
             return Ok(());
         }

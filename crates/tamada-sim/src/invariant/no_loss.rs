@@ -49,6 +49,10 @@ impl NoLoss {
         let News::Promoted { host, branch } = news else {
             return Ok(());
         };
+        // It was about to be promoted, and slept: nobody will lead from here.
+        if world.just_woke(*host) {
+            return Ok(());
+        }
         let wal = world.fleet.wal();
         let here = (*branch, wal.branch(*branch).end);
         let handed_over = self.handed_over.take().filter(|(from, _)| from != host);

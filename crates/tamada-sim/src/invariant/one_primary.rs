@@ -19,9 +19,6 @@ pub struct OnePrimary {
     by_hand: BTreeSet<Host>,
 }
 
-/// The guard needs the processor, and the postmaster to hear its signal.
-const WAKING: Duration = Duration::from_millis(50);
-
 impl OnePrimary {
     pub fn news(&self, news: &News, world: &World) -> Seen {
         match news {
@@ -62,11 +59,10 @@ impl OnePrimary {
     fn alone(&self, host: Host, world: &World) -> Seen {
         let excused =
             !self.by_hand.is_empty() || world.is_paused() || self.meddled_until.is_some_and(|until| world.now < until);
-        let just_woke = |host| has_just_woken(host, world);
-        if excused || just_woke(host) {
+        if excused || world.just_woke(host) {
             return Ok(());
         }
-        match world.hosts().find(|other| *other != host && world.fleet.is_writable(*other) && !just_woke(*other)) {
+        match world.hosts().find(|other| *other != host && world.fleet.is_writable(*other) && !world.just_woke(*other)) {
             Some(other) => {
                 let what = format!("{} takes writes, and so does {}", host.name(), other.name());
                 Err(Violation::new("I1 one primary", what))
@@ -74,10 +70,6 @@ impl OnePrimary {
             None => Ok(()),
         }
     }
-}
-
-pub fn has_just_woken(host: Host, world: &World) -> bool {
-    world.members[host.0].woke.is_some_and(|at| world.now.since(at) < WAKING)
 }
 
 pub fn after_meddling(world: &World) -> Duration {

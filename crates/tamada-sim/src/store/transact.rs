@@ -9,6 +9,7 @@ use super::changes::Happened;
 use super::txn::{Compare, Key, LeaseId, Op, Outcome, Refusal, Reply, Revision, Txn};
 use super::{Entry, Lease, Store};
 use crate::Moment;
+use crate::plant::Planted;
 
 /// When something is done: at this moment, and if it changes any key, under this revision.
 #[derive(Clone, Copy)]
@@ -45,6 +46,7 @@ impl Store {
     fn compare(&self, compare: &Compare) -> bool {
         let entry = |key: &Key| self.entries.get(key);
         match compare {
+            Compare::CreatedAt(..) | Compare::ModifiedAt(..) if self.plants.has(Planted::StaleSwapAccepted) => true,
             Compare::CreatedAt(key, at) => entry(key).map_or(0, |entry| entry.created) == *at,
             Compare::ModifiedAt(key, at) => entry(key).map_or(0, |entry| entry.modified) == *at,
             Compare::Under(key, lease) => entry(key).map_or(0, |entry| entry.lease) == *lease,
@@ -55,9 +57,10 @@ impl Store {
     /// What leases have to say. Nobody asks of inner transactions: they name leases that are granted beside them.
     fn refusal(&self, ops: &[Op]) -> Option<Refusal> {
         let exists = |lease: &LeaseId| *lease == 0 || self.leases.contains_key(lease);
+        let ended = |lease: &LeaseId| !exists(lease) && !self.plants.has(Planted::EndedLeaseAccepted);
         let refused = |op: &Op| match op {
             Op::Put { lease, .. } | Op::Move { lease, .. } | Op::KeepAlive(lease) | Op::Revoke(lease) => {
-                (!exists(lease)).then_some(Refusal::LeaseNotFound)
+                ended(lease).then_some(Refusal::LeaseNotFound)
             }
             Op::Grant { lease, .. } => exists(lease).then_some(Refusal::LeaseExists),
             Op::Look(_) | Op::Delete(_) | Op::DeleteAll | Op::Txn(_) => None,

@@ -9,6 +9,7 @@ use tamada_model::{
 };
 
 use super::{Due, World};
+use crate::fault::Cue;
 use crate::member::{AskKind, Guard, Heard, Life, Look, Member, ORPHAN, Runs, Waking};
 use crate::script::Script;
 use crate::store::Client;
@@ -165,6 +166,7 @@ impl World {
         member.life = Life::Up(Box::new(Agent::new(setup)));
         member.config = None;
         member.report = None;
+        self.cue(Cue::Starts(host));
         self.follow_configuration(host, cluster);
         self.hear(host, Event::Wake);
     }
@@ -297,6 +299,7 @@ impl World {
             }
             Effect::Start(id, job) => {
                 self.diary.note(self.now, Some(host), || format!("begins: {}", job.text()));
+                self.cue(cue_of(host, &job));
                 self.watch(|promises, world| promises.begins(host, &job, world));
                 self.with_fleet(|fleet, now, net| fleet.begin(host, id, &job, now, net));
             }
@@ -323,6 +326,7 @@ impl World {
     }
 
     fn observe(&mut self, host: Host, within: Duration, leader_timeline: Option<tamada_model::Timeline>) {
+        self.cue(Cue::Reads(host));
         let early = self.chance.happens(1, 2);
         let member = &mut self.members[host.0];
         let now = member.now(self.now);
@@ -332,6 +336,25 @@ impl World {
         };
         let request = member.store.read(now.mono);
         self.send(host, request, AskKind::Observe { asked_at: now.mono, facts }, within);
+    }
+}
+
+fn cue_of(host: Host, job: &Job) -> Cue {
+    match job {
+        Job::Promote { .. } => Cue::Promotes(host),
+        Job::Stop(_) => Cue::Stops(host),
+        Job::Bootstrap
+        | Job::PostBootstrap
+        | Job::Clone { .. }
+        | Job::Reinitialize { .. }
+        | Job::StartPrimary { .. }
+        | Job::StartStandby { .. }
+        | Job::ChangeUpstream { .. }
+        | Job::Restart { .. }
+        | Job::CrashRecovery
+        | Job::Rewind { .. }
+        | Job::AbandonBootstrap
+        | Job::RemoveData => Cue::Works(host),
     }
 }
 

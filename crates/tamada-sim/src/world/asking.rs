@@ -8,6 +8,7 @@ use tamada_model::{Answers, Member as Record, PostgresFacts};
 
 use super::{Due, World};
 use crate::Host;
+use crate::fault::Cue;
 use crate::member::{Ask, AskKind, Life, Look, Runs};
 use crate::net::{Passage, Place, Road};
 use crate::store::{Answer, Changed, Changes, Heard as Meaning, Request};
@@ -191,6 +192,9 @@ impl World {
         }
         if changes.has(Changed::Leader) {
             let leader = self.store.leader().map(|(name, _)| name.to_string());
+            if let Some(winner) = leader.as_deref().and_then(|name| self.host(name)) {
+                self.cue(Cue::WinsLock(winner));
+            }
             self.diary.note(self.now, None, || format!("leader in the store: {}", leader.unwrap_or("nobody".into())));
         }
         for host in self.hosts() {

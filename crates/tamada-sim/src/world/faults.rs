@@ -5,12 +5,36 @@ use std::time::Duration;
 use tamada_core::Event;
 
 use super::{Due, Resume, World};
-use crate::fault::{Fault, LostKey, Operation};
+use crate::fault::{Cue, Fault, LostKey, Operation, When};
 use crate::member::Runs;
 use crate::{Host, Moment};
 
 impl World {
+    pub(super) fn fault_is_due(&mut self, number: usize) {
+        match self.script.faults[number].when {
+            When::Then => self.fault_begins(number),
+            When::After(..) => self.awaiting.push(number),
+        }
+    }
+
+    /// Something is done that faults may have waited for. Each comes once.
+    pub(super) fn cue(&mut self, given: Cue) {
+        if self.awaiting.is_empty() {
+            return;
+        }
+        for number in std::mem::take(&mut self.awaiting) {
+            match self.script.faults[number].when {
+                When::After(cue, later) if cue == given => self.queue.put(self.now + later, Due::Begins(number)),
+                When::After(..) | When::Then => self.awaiting.push(number),
+            }
+        }
+    }
+
     pub(super) fn fault_begins(&mut self, number: usize) {
+        // Its cue came too late: by now everything is to be well.
+        if self.now >= Moment::new(self.script.faults_end) {
+            return;
+        }
         let planned = self.script.faults[number].clone();
         self.diary.note(self.now, None, || format!("FAULT {number}: {:?} for {:?}", planned.fault, planned.lasts));
         if !self.can_happen(&planned.fault) {
@@ -86,6 +110,8 @@ impl World {
                     self.queue.put(self.now + after, Due::Resume(part));
                 }
             }
+            // On a host that sleeps it stands still with all the rest.
+            Fault::FreezePostgres(host) if self.members[host.0].host_runs == Runs::Still => {}
             Fault::FreezePostgres(host) => self.with_fleet(|fleet, now, _| fleet.thaw(host, now)),
             Fault::SlowHost(host, _) => self.fleet.slow(host, 1),
             Fault::FullDisk(host) => self.fleet.disk_full(host, false),

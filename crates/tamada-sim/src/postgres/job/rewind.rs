@@ -7,8 +7,9 @@ use tamada_model::{CheckpointFirst, ControlState, JobEnd, State, Stop, StopMode}
 
 use super::{Doing, Task, Tell, Turn};
 use crate::Host;
-use crate::postgres::node::{Control, Files};
-use crate::postgres::{Fleet, Life, Net, News};
+use crate::plant::Planted;
+use crate::postgres::node::{Control, Data, Files};
+use crate::postgres::{Fleet, Life, Net, News, Remover};
 use crate::wal::Point;
 
 /// What pg_rewind finds when it has compared the histories.
@@ -67,6 +68,9 @@ impl Fleet {
 
     pub(super) fn source_checked(&mut self, host: Host, from: Host, trusted: bool, net: &mut dyn Net) -> Turn {
         if let Err(why) = self.check_source(host, from, trusted, net) {
+            if self.traits.plants.has(Planted::RemovedBeforeCopy) {
+                self.remove(host, Remover::Clone, Data::None);
+            }
             return self.not_now(host, why);
         }
         self.enter(host, State::Stopped);
