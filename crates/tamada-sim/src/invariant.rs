@@ -7,9 +7,13 @@ mod bounded;
 mod bounded_loss;
 mod data_kept;
 mod heals;
+mod history_whole;
 mod lease_kept;
 mod no_loss;
+mod nofailover_kept;
+mod one_action;
 mod one_primary;
+mod pause_kept;
 mod sync_key;
 
 use std::fmt;
@@ -52,6 +56,10 @@ pub struct Promises {
     data_kept: data_kept::DataKept,
     heals: heals::Heals,
     bounded: bounded::Bounded,
+    pause_kept: pause_kept::PauseKept,
+    nofailover_kept: nofailover_kept::NofailoverKept,
+    history_whole: history_whole::HistoryWhole,
+    one_action: one_action::OneAction,
     /// The first that was broken.
     pub broken: Option<Violation>,
     /// Everything is over, and the cluster is whole.
@@ -65,41 +73,43 @@ impl Promises {
         Self { heals: heals::Heals::new(script), ..Self::default() }
     }
 
-    fn note(&mut self, seen: Seen) {
-        if let Err(violation) = seen {
+    fn note<const N: usize>(&mut self, seen: [Seen; N]) {
+        if let Some(Err(violation)) = seen.into_iter().find(Result::is_err) {
             self.broken.get_or_insert(violation);
         }
     }
 
     /// PostgreSQL did something.
     pub fn news(&mut self, news: &News, world: &World) {
-        let seen = self.one_primary.news(news, world);
-        self.note(seen);
-        let seen = self.no_loss.news(news, world);
-        self.note(seen);
-        let seen = self.bounded_loss.news(news, world);
-        self.note(seen);
-        let seen = self.data_kept.news(news, world);
-        self.note(seen);
         self.heals.news(news, world);
+        let seen = [
+            self.one_primary.news(news, world),
+            self.no_loss.news(news, world),
+            self.bounded_loss.news(news, world),
+            self.data_kept.news(news, world),
+        ];
+        self.note(seen);
     }
 
     /// A member's agent begins a long action.
     pub fn begins(&mut self, host: Host, job: &Job, world: &World) {
         self.no_loss.begins(host, job);
-        self.data_kept.begins(host, job, world);
+        self.data_kept.begins(host, job);
+        let seen = [self.pause_kept.begins(host, job, world), self.one_action.begins(host, job, world)];
+        self.note(seen);
     }
 
     /// A member has published a report.
     pub fn told(&mut self, host: Host, world: &World) {
-        let seen = self.lease_kept.told(host, world);
-        self.note(seen);
+        self.note([self.lease_kept.told(host, world)]);
     }
 
     pub fn store_changed(&mut self, changes: &Changes, world: &World) {
-        let seen = self.lease_kept.store_changed(changes, world);
-        self.note(seen);
-        let seen = self.sync_key.store_changed(changes, world);
+        let seen = [
+            self.lease_kept.store_changed(changes, world),
+            self.sync_key.store_changed(changes, world),
+            self.nofailover_kept.store_changed(changes, world),
+        ];
         self.note(seen);
     }
 
@@ -110,15 +120,14 @@ impl Promises {
 
     /// Once a second.
     pub fn look(&mut self, world: &World) {
-        let seen = self.one_primary.look(world);
+        let seen = [
+            self.one_primary.look(world),
+            self.lease_kept.look(world),
+            self.bounded.look(world),
+            self.sync_key.look(world),
+        ];
         self.note(seen);
-        let seen = self.lease_kept.look(world);
-        self.note(seen);
-        let seen = self.bounded.look(world);
-        self.note(seen);
-        let seen = self.sync_key.look(world);
-        self.note(seen);
-        self.fulfilled = self.heals.look(world);
+        self.fulfilled = self.heals.look(world) && self.history_whole.look(world).is_ok();
     }
 
     /// An operator agreed that this member's data may go.
@@ -141,7 +150,9 @@ impl Promises {
     }
 
     pub fn at_the_end(&mut self, world: &World) {
-        let seen = self.heals.at_the_end(world);
-        self.note(seen);
+        if !self.fulfilled {
+            let seen = [self.heals.at_the_end(world), self.history_whole.look(world)];
+            self.note(seen);
+        }
     }
 }

@@ -247,6 +247,16 @@ impl Fleet {
         self.node(host).server.is_some()
     }
 
+    /// What the agent has made of it, and told everybody.
+    pub fn role(&self, host: Host) -> Role {
+        self.node(host).notes.role
+    }
+
+    /// A long action of the agent is not through yet.
+    pub fn is_at_work(&self, host: Host) -> bool {
+        self.node(host).work.is_some()
+    }
+
     pub fn system_id(&self, host: Host) -> Option<tamada_model::SystemId> {
         self.node(host).files().map(|files| files.system_id)
     }

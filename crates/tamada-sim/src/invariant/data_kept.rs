@@ -20,7 +20,7 @@ impl DataKept {
     }
 
     /// What an operator agreed to is done once.
-    pub fn begins(&mut self, host: Host, job: &Job, _world: &World) {
+    pub fn begins(&mut self, host: Host, job: &Job) {
         match job {
             Job::Promote { .. } | Job::StartPrimary { .. } => drop(self.allowed.remove(&host)),
             _ => {}
