@@ -221,6 +221,8 @@ pub enum Reason {
     PromotingAfterRace,
     PromotingWithLock,
     LeaseDue,
+    // Just promoted: others compare themselves with what was published by somebody else.
+    PositionUnpublished,
     PromotionUnderWay,
     // A standby that is to be promoted does not answer.
     PostgresSilent { because: String },

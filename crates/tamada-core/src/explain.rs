@@ -14,6 +14,7 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::PromotingAfterRace => "nobody who was asked is better placed, and the lock is ours now".into(),
         Reason::PromotingWithLock => "we hold the lock, and PostgreSQL is a standby".into(),
         Reason::LeaseDue => "a third of the ttl has passed since the lock was last renewed".into(),
+        Reason::PositionUnpublished => "PostgreSQL is a new primary: where it is, is published at once".into(),
         Reason::PromotionUnderWay => "promotion was begun; PostgreSQL is not writable yet".into(),
         Reason::PostgresSilent { because } => format!("PostgreSQL does not answer ({because}); promoted once it does"),
         Reason::RenewalRefused { was_primary, paused } => refused(*was_primary, *paused).into(),

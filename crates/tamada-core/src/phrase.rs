@@ -13,7 +13,11 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::AcquiredAsPrimary => "acquired session lock as a leader".into(),
         Reason::PromotingAfterRace => "promoted self to leader by acquiring session lock".into(),
         Reason::PromotingWithLock => "promoted self to leader because I had the session lock".into(),
-        Reason::LeaseDue | Reason::LockIsFree | Reason::SteppedDown | Reason::ReleasingKey => return None,
+        Reason::LeaseDue
+        | Reason::PositionUnpublished
+        | Reason::LockIsFree
+        | Reason::SteppedDown
+        | Reason::ReleasingKey => return None,
         Reason::PostgresSilent { .. } => "Error communicating with PostgreSQL. Will try again later".into(),
         Reason::RenewalRefused { paused: true, was_primary: true } => {
             "continue to run as primary after failing to update leader lock in DCS".into()

@@ -85,6 +85,9 @@ pub fn script(seed: u64) -> Script {
         script.faults.extend(draw.planned(at, kind));
     }
     script.faults.retain(|planned| planned.at < faults_end);
+    // A timeline that is lost with its data would have to be forgotten by an operator.
+    let loses_data = |planned: &Planned| matches!(planned.fault, Fault::LoseData(_));
+    script.check_timeline &= !script.faults.iter().any(loses_data);
     script
 }
 

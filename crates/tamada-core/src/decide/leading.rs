@@ -52,6 +52,17 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     }
 }
 
+/// 1. b is promoted, a little behind what a published last, and dies before it publishes anything itself.
+/// 2. b is back. It is further behind than `maximum_lag_on_failover` allows, and everybody else is on an older timeline.
+/// 3. Nobody may lead.
+///
+/// Therefore the first thing that a new primary does is to publish where it is.
+fn is_unpublished(view: &View<'_>) -> bool {
+    let new = view.memory.checkpoint == CheckpointAfterPromote::Missing && !is_checkpointed(view);
+    let live = view.live().is_some_and(tamada_model::Live::is_primary);
+    live && new && view.seen.asked.renewal.is_none() && !view.settings.pause
+}
+
 /// 13.2: the operator's script does not want us to lead. The lock goes back and is not renewed before it is gone.
 fn refused(view: &View<'_>) -> Option<Step> {
     let refused = view.memory.pre_promote_refused || race::refused_lately(view).is_some();
@@ -196,6 +207,9 @@ fn lead(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     };
     if let Some(fact) = history_question(view, cluster) {
         return Step::ask(fact);
+    }
+    if is_unpublished(view) {
+        return Decision::new(Verdict::Renew, Reason::PositionUnpublished).into();
     }
     let because = if view.memory.won_race { Reason::AcquiredAsPrimary } else { Reason::LeaderWithLock };
     let mut decision = Decision::stay(because).mark(Mark::RaceSettled).chores(upkeep(view, cluster)).notes(notes);
