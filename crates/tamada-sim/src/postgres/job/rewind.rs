@@ -123,7 +123,7 @@ impl Fleet {
         self.works(host, takes, Doing::Rewinding { from, life })
     }
 
-    /// By numbers, as pg_rewind does it: it sees timelines in pg_control and in history files, nothing else.
+    /// As pg_rewind does it: it sees timelines in pg_control and in history files, nothing else.
     fn compare_histories(&self, host: Host, from: Host) -> Compared {
         let (Some(target), Some(source)) = (self.node(host).files(), self.node(from).files()) else {
             return Compared::Impossible("there is nothing to compare");
@@ -142,17 +142,19 @@ impl Fleet {
         if self.wal.is_ancestor(target.end, source.end) {
             return Compared::NothingToDo;
         }
-        match self.fork_by_numbers(target.end, source.end) {
+        match self.fork_by_histories(target.end, source.end) {
             Some(seen) if seen > fork.1 => Compared::Mistaken,
             Some(_) | None => Compared::Forked,
         }
     }
 
-    /// Where the two histories part if only the numbers of their timelines are compared.
-    fn fork_by_numbers(&self, target: Point, source: Point) -> Option<tamada_model::Lsn> {
+    /// Where the two part as their history files tell it: by numbers, and by where each timeline began.
+    fn fork_by_histories(&self, target: Point, source: Point) -> Option<tamada_model::Lsn> {
         let mut at = self.wal.canonical(target);
         loop {
-            if let Some((_, left)) = self.wal.on_timeline(self.wal.timeline(at.0), source) {
+            let same = |branch| self.wal.history(branch) == self.wal.history(at.0);
+            let shared = self.wal.on_timeline(self.wal.timeline(at.0), source).filter(|(branch, _)| same(*branch));
+            if let Some((_, left)) = shared {
                 return Some(left.min(at.1));
             }
             at = self.wal.branch(at.0).parent?;
