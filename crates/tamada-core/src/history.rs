@@ -15,7 +15,9 @@ pub enum Needed {
     RewriteFrom(Timeline),
 }
 
-pub fn needed(cluster: &Cluster, timeline: Timeline) -> Needed {
+/// Whose name stands beside our timeline matters: a member that nobody had heard of may have been promoted to the same
+/// number before us, and written it down.
+pub fn needed(cluster: &Cluster, timeline: Timeline, me: &MemberName) -> Needed {
     if is_planted(Plant::HistoryNotWritten) {
         return Needed::Nothing;
     }
@@ -24,7 +26,9 @@ pub fn needed(cluster: &Cluster, timeline: Timeline) -> Needed {
         return if entries.is_empty() { Needed::Nothing } else { Needed::Emptying };
     }
     match entries.last() {
-        Some(last) if last.timeline + 1 == timeline.number() && last.at.is_some() && last.new_leader.is_some() => {
+        Some(last)
+            if last.timeline + 1 == timeline.number() && last.at.is_some() && last.new_leader.as_ref() == Some(me) =>
+        {
             Needed::Nothing
         }
         Some(_) | None => Needed::RewriteFrom(timeline),

@@ -52,14 +52,39 @@ pub struct World {
 /// Something that happens at its moment.
 #[derive(Debug)]
 pub enum Due {
-    Tick { host: Host, epoch: u32, at: Moment },
+    Tick {
+        host: Host,
+        epoch: u32,
+        at: Moment,
+    },
     Hear(Host, Heard),
-    StoreHears { from: Host, epoch: u32, ask: u64, request: Request },
-    StoreAnswers { to: Host, epoch: u32, ask: u64, answer: Answer },
-    GiveUp { host: Host, epoch: u32, ask: u64 },
-    StartAgent { host: Host, epoch: u32 },
+    StoreHears {
+        from: Host,
+        epoch: u32,
+        ask: u64,
+        request: Request,
+    },
+    StoreAnswers {
+        to: Host,
+        epoch: u32,
+        ask: u64,
+        answer: Answer,
+    },
+    GiveUp {
+        host: Host,
+        epoch: u32,
+        ask: u64,
+    },
+    StartAgent {
+        host: Host,
+        epoch: u32,
+    },
     Postgres(Host, Step),
-    Guard { host: Host, version: u32, act: GuardAct },
+    Guard {
+        host: Host,
+        version: u32,
+        act: GuardAct,
+    },
     Leases,
     Client(usize, ClientDue),
     /// Its time has come; it may still wait for its cue.

@@ -196,12 +196,14 @@ impl Scene {
             assert!(words.eat("at"), "a history entry is `1 at 0/300`");
             let lsn = words.lsn();
             let known = !words.eat("incomplete");
+            let anothers = words.eat("by another");
             entries.push(HistoryEntry {
                 timeline,
                 lsn,
                 reason: "no recovery target specified".into(),
                 at: known.then(|| "2026-07-20T10:00:00+00:00".into()),
-                new_leader: known.then(|| "x".into()),
+                new_leader: known
+                    .then(|| if words.is_empty() && !anothers { self.me.name.clone() } else { "x".into() }),
             });
         }
         self.cluster.history = Some(stamped(entries));

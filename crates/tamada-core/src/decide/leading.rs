@@ -232,7 +232,7 @@ fn is_checkpointed(view: &View<'_>) -> bool {
 }
 
 fn history_question(view: &View<'_>, cluster: &Cluster) -> Option<Fact> {
-    match history::needed(cluster, view.timeline()?) {
+    match history::needed(cluster, view.timeline()?, &view.me.name) {
         Needed::RewriteFrom(timeline) if view.seen.asked.history_file.is_none() => Some(Fact::HistoryFile(timeline)),
         Needed::Nothing | Needed::Emptying | Needed::RewriteFrom(_) => None,
     }
@@ -262,7 +262,7 @@ fn upkeep(view: &View<'_>, cluster: &Arc<Cluster>) -> Vec<Chore> {
 }
 
 fn history_chore(view: &View<'_>, cluster: &Cluster) -> Option<Chore> {
-    match history::needed(cluster, view.timeline().filter(|_| view.is_primary())?) {
+    match history::needed(cluster, view.timeline().filter(|_| view.is_primary())?, &view.me.name) {
         Needed::Nothing => None,
         Needed::Emptying => Some(Chore::WriteHistory(Vec::new())),
         Needed::RewriteFrom(_) => {

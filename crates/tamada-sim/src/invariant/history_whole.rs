@@ -24,7 +24,10 @@ impl HistoryWhole {
         match told == true_one {
             true => Ok(()),
             false => {
-                let what = format!("{} leads on timeline {timeline}, since {true_one:?}, and the last entry is {told:?}", leader.name());
+                let what = format!(
+                    "{} leads on timeline {timeline}, since {true_one:?}, and the last entry is {told:?}",
+                    leader.name()
+                );
                 Err(Violation::new("the history is whole", what))
             }
         }

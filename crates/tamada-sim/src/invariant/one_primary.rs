@@ -62,7 +62,8 @@ impl OnePrimary {
         if excused || world.just_woke(host) {
             return Ok(());
         }
-        match world.hosts().find(|other| *other != host && world.fleet.is_writable(*other) && !world.just_woke(*other)) {
+        match world.hosts().find(|other| *other != host && world.fleet.is_writable(*other) && !world.just_woke(*other))
+        {
             Some(other) => {
                 let what = format!("{} takes writes, and so does {}", host.name(), other.name());
                 Err(Violation::new("I1 one primary", what))
