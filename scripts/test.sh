@@ -44,7 +44,12 @@ doc_tests() {
   return "$result"
 }
 
+# The simulator's seeds are each commit's own.
+commit=$(git rev-parse --verify --quiet HEAD 2>/dev/null || echo 0000000000)
+export TAMADA_SEEDS=${TAMADA_SEEDS:-$((16#${commit:0:10}))}
+
 say "PostgreSQL: $("$TAMADA_TEST_PG_BIN/postgres" --version), $TAMADA_TEST_PG_BIN"
+say "seeds:      $TAMADA_SEEDS and the next 1999"
 say "etcd:       $(etcd --version | head -n 1)"
 step cargo fmt --all --check
 step cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -7,7 +7,7 @@ pub use crate::clock::Stopwatch;
 
 use crate::diary::Diary;
 use crate::invariant::Violation;
-use crate::plant::Plants;
+use crate::plant::{Plant, Plants};
 use crate::swarm;
 use crate::world::{Outcome, World};
 
@@ -38,6 +38,16 @@ const REPORT: u64 = 10_000;
 /// More failures than this tell nothing new.
 const ENOUGH: usize = 400;
 
+/// One seed of the swarm, without its diary.
+pub fn run(seed: u64, plants: Plants) -> Outcome {
+    World::new(swarm::script(seed), plants, Diary::Closed).run()
+}
+
+/// What the seed says to the planted fault, and only to that: without it, it has nothing to say.
+pub fn finds(seed: u64, plant: &Plant) -> Option<Violation> {
+    run(seed, plant.plants()).violation.filter(|_| run(seed, Plants::none()).violation.is_none())
+}
+
 impl Campaign {
     pub fn work(&self, next: &AtomicU64, stop: &AtomicBool, clock: &Stopwatch) -> Tally {
         let mut tally = Tally::default();
@@ -49,15 +59,24 @@ impl Campaign {
             if through || late || stop.load(Ordering::Relaxed) {
                 return tally;
             }
-            tally.add(seed, World::new(swarm::script(seed), Plants::none(), Diary::Closed).run());
+            let outcome = run(seed, Plants::none());
+            if let Some(violation) = &outcome.violation {
+                println!("seed {seed}: {violation}");
+            }
+            tally.add(seed, outcome);
             if tally.failures.len() >= ENOUGH {
                 stop.store(true, Ordering::Relaxed);
             }
             if (seed + 1 - self.first).is_multiple_of(REPORT) {
-                println!("{} seeds after {:.0} s", seed + 1 - self.first, clock.elapsed().as_secs_f64());
+                println!("{}", progress(seed + 1 - self.first, clock.elapsed()));
             }
         }
     }
+}
+
+fn progress(seeds: u64, took: Duration) -> String {
+    let per_hour = seeds as f64 / took.as_secs_f64() * 3600.0;
+    format!("{seeds} seeds after {:.0} s, {per_hour:.0} per hour", took.as_secs_f64())
 }
 
 impl Tally {
@@ -87,10 +106,11 @@ impl Tally {
         let hours = self.simulated.as_secs_f64() / 3600.0;
         let minutes = took.as_secs_f64() / 60.0;
         format!(
-            "{} seeds in {:.1} s: {hours:.0} cluster-hours ({:.0} per minute and thread), {} happenings, {} promotions, {} \
+            "{} seeds in {:.1} s ({:.0} per hour): {hours:.0} cluster-hours ({:.0} per minute and thread), {} happenings, {} promotions, {} \
              writes acknowledged, {} of them lost within what was promised, {} seeds broke a promise",
             self.seeds,
             took.as_secs_f64(),
+            self.seeds as f64 / minutes * 60.0,
             hours / minutes / threads as f64,
             self.happened,
             self.promotions,

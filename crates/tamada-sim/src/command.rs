@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-use tamada_sim::campaign::{Campaign, Tally};
+use tamada_sim::campaign::{Campaign, Tally, finds};
 use tamada_sim::diary::Diary;
 use tamada_sim::plant::{PLANTS, Plants};
 use tamada_sim::scenario;
@@ -14,7 +14,7 @@ use tamada_sim::world::{self, World};
 use tamada_sim::{Script, swarm};
 
 pub const HELP: &str = "\
-tamada-sim run [--seeds N] [--first SEED] [--time SECONDS] [--threads N]   seeds, until one breaks a promise
+tamada-sim run [--seeds N] [--first SEED] [--time SECONDS] [--threads N]   seeds, and which of them break a promise
 tamada-sim replay SEED [--plant NAME]      who knew, decided and did what
 tamada-sim shrink SEED [--plant NAME]      the fewest faults and the shortest time that still break it
 tamada-sim twice SEED                      twice the same bytes?
@@ -118,7 +118,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("not a number: {text}"))
 }
 
-/// Seeds on all threads until there are no more, the time is up, or one fails.
+/// Seeds on all threads until there are no more, the time is up, or far too many fail.
 fn run(campaign: &Campaign) -> ExitCode {
     let next = AtomicU64::new(campaign.first);
     let stop = AtomicBool::new(false);
@@ -133,9 +133,6 @@ fn run(campaign: &Campaign) -> ExitCode {
     match tally.failures.first() {
         None => ExitCode::SUCCESS,
         Some(_) => {
-            for (seed, violation) in &tally.failures {
-                println!("seed {seed}: {violation}");
-            }
             println!("tamada-sim replay SEED tells what happened, tamada-sim shrink SEED what of it matters.");
             ExitCode::FAILURE
         }
@@ -203,16 +200,12 @@ fn scenarios(number: Option<u32>) -> ExitCode {
 
 fn plants(seeds: u64, name: Option<&str>) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
+    println!("| {:<26} | {:>5} | what it breaks |", "planted", "seed");
     for plant in PLANTS.iter().filter(|plant| name.is_none_or(|name| plant.name == name)) {
-        let found = (1..=seeds).find_map(|seed| {
-            let run = |plants| World::new(swarm::script(seed), plants, Diary::Closed).run().violation;
-            let found = run(plant.plants()).filter(|_| run(Plants::none()).is_none());
-            found.map(|violation| (seed, violation))
-        });
-        match found {
-            Some((seed, violation)) => println!("{:<28} seed {seed:>5}: {violation}", plant.name),
+        match (1..=seeds).find_map(|seed| finds(seed, plant).map(|violation| (seed, violation))) {
+            Some((seed, violation)) => println!("| {:<26} | {seed:>5} | {violation} |", plant.name),
             None => {
-                println!("{:<28} NOT FOUND within {seeds} seeds", plant.name);
+                println!("| {:<26} |     — | NOT FOUND within {seeds} seeds |", plant.name);
                 code = ExitCode::FAILURE;
             }
         }

@@ -31,6 +31,14 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("tracing", "what is to be told goes out in the report"),
 ];
 
+/// The simulator's planted faults are each thread's own. The file is compiled to nothing in whatever is shipped, which
+/// [`planted`] sees to.
+const FOR_THE_SIMULATOR: &[(&str, &str)] = &[("crates/tamada-core/src/plant.rs", "thread_local")];
+
+/// Who may switch the planted faults on.
+const SIMULATOR: &str = "crates/tamada-sim/Cargo.toml";
+const ITS_OWN: &str = "crates/tamada-core/Cargo.toml";
+
 pub fn check(tree: &Tree) -> Vec<Complaint> {
     let for_tests: Vec<String> = tree.sources(CORE).flat_map(|source| source.test_modules()).collect();
     let is_for_tests =
@@ -40,10 +48,22 @@ pub fn check(tree: &Tree) -> Vec<Complaint> {
         let named = unfolded(&source.product);
         complaints.extend(forbidden(source.path, &named));
     }
-    if let Some(manifest) = tree.text("crates/tamada-core/Cargo.toml") {
-        complaints.extend(forbidden("crates/tamada-core/Cargo.toml", manifest));
+    if let Some(manifest) = tree.text(ITS_OWN) {
+        complaints.extend(forbidden(ITS_OWN, manifest));
     }
+    complaints.extend(planted(tree));
     complaints
+}
+
+/// A core in which faults can be planted is for the simulator alone.
+fn planted(tree: &Tree) -> Vec<Complaint> {
+    let why = "`planted` is for tamada-sim alone: nothing else may run a core in which faults can be planted";
+    tree.files("", "Cargo.toml")
+        .filter(|(path, _)| *path != SIMULATOR && *path != ITS_OWN)
+        .flat_map(|(path, text)| {
+            lines_with(text, "planted").into_iter().map(move |line| Complaint::at(path, line, why))
+        })
+        .collect()
 }
 
 /// After `src/cases`: `.rs`, or a file below the folder.
@@ -55,6 +75,7 @@ fn forbidden(path: &str, text: &str) -> Vec<Complaint> {
     let complain = |line, word: &str, why: &str| Complaint::at(path, line, format!("`{word}` in the core: {why}"));
     FORBIDDEN
         .iter()
+        .filter(|(word, _)| !FOR_THE_SIMULATOR.contains(&(path, word)))
         .flat_map(|(word, why)| lines_with(text, word).into_iter().map(move |line| complain(line, word, why)))
         .collect()
 }
@@ -119,6 +140,24 @@ mod tests {
             ("crates/tamada-core/tests/it/main.rs", "use std::fs;"),
         ];
         assert!(complaints(check, &files).is_empty());
+    }
+
+    #[test]
+    fn only_the_simulators_file_has_something_of_a_threads_own() {
+        let code = "thread_local! { static PLANTED: Cell<u8> = const { Cell::new(0) }; }";
+        assert!(complaints(check, &[("crates/tamada-core/src/plant.rs", code)]).is_empty());
+        assert_eq!(complaints(check, &[("crates/tamada-core/src/race.rs", code)]).len(), 1);
+        assert_eq!(complaints(check, &[("crates/tamada-core/src/plant.rs", "use std::fs;")]).len(), 1);
+    }
+
+    #[test]
+    fn only_the_simulator_switches_planted_faults_on() {
+        let manifest = "[dependencies]\ntamada-core = { workspace = true, features = [\"planted\"] }";
+        assert!(complaints(check, &[("crates/tamada-sim/Cargo.toml", manifest)]).is_empty());
+        for path in ["crates/tamada/Cargo.toml", "crates/tamada-testing/Cargo.toml", "Cargo.toml"] {
+            assert_eq!(complaints(check, &[(path, manifest)]).len(), 1, "{path}");
+        }
+        assert!(complaints(check, &[("crates/tamada-core/Cargo.toml", "[features]\nplanted = []")]).is_empty());
     }
 
     #[test]

@@ -1,3 +1,4 @@
 //! Tests of the simulated world from outside.
 
+mod proof;
 mod store;

@@ -3,17 +3,22 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tamada_sim::campaign::{finds, run};
 use tamada_sim::diary::Diary;
 use tamada_sim::plant::{PLANTS, Plants};
 use tamada_sim::scenario;
 use tamada_sim::swarm;
-use tamada_sim::world::{Outcome, World};
+use tamada_sim::world::{World, be_quiet_about_panics};
 
-/// As many as `make test` has time for. Fresh ones each day: a seed is a number and costs nothing.
+/// As many as `make test` has time for.
 const SEEDS: u64 = 2000;
 
-fn run(seed: u64, plants: Plants) -> Outcome {
-    World::new(swarm::script(seed), plants, Diary::Closed).run()
+/// Each commit has its own, so that they are fresh, and yet a commit's test tells the same whenever it is run.
+fn first_seed() -> u64 {
+    match std::env::var("TAMADA_SEEDS") {
+        Ok(text) => text.parse().expect("TAMADA_SEEDS is the first seed, a number"),
+        Err(_) => 1,
+    }
 }
 
 /// All of them, on all processors, and what each came to if that is worth telling.
@@ -37,24 +42,22 @@ fn each<T: Sync>(items: &[T], check: impl Fn(&T) -> Option<String> + Sync) -> Ve
 
 #[test]
 fn fresh_seeds_break_no_promise() {
-    // The day chooses them; the seeds of any day can be had again by their numbers.
-    let today = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs() / 86_400;
-    let seeds: Vec<u64> = (0..SEEDS).map(|number| today * 1_000_000 + number).collect();
+    be_quiet_about_panics();
+    let seeds: Vec<u64> = (first_seed()..).take(SEEDS as usize).collect();
     let broken = each(&seeds, |seed| run(*seed, Plants::none()).violation.map(|what| format!("seed {seed}: {what}")));
     assert!(broken.is_empty(), "tamada-sim replay SEED tells the story of\n{}", broken.join("\n"));
 }
 
+/// The seed that found it last is asked first. Whoever changes the core or the swarm makes other runs of all seeds; then
+/// any of the first will do.
 #[test]
 fn each_planted_fault_is_found_and_the_same_seed_without_it_is_clean() {
+    be_quiet_about_panics();
     let wrong = each(PLANTS, |plant| {
-        let clean = run(plant.seed, Plants::none()).violation;
-        match (run(plant.seed, plant.plants()).violation, clean) {
-            (Some(_), None) => None,
-            (None, _) => Some(format!("{}: seed {} does not find it any more", plant.name, plant.seed)),
-            (Some(_), Some(what)) => Some(format!("{}: seed {} breaks without it, too: {what}", plant.name, plant.seed)),
-        }
+        let found = std::iter::once(plant.seed).chain(1..=SEEDS).any(|seed| finds(seed, plant).is_some());
+        (!found).then(|| format!("{}: {SEEDS} seeds do not find it", plant.name))
     });
-    assert!(wrong.is_empty(), "tamada-sim plants NAME looks for another seed\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "tamada-sim plants NAME looks further\n{}", wrong.join("\n"));
 }
 
 #[test]
