@@ -8,8 +8,9 @@ mod guards;
 mod looks;
 mod operators;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tamada_model::{Report, Tags};
@@ -218,10 +219,10 @@ impl World {
             at_once = if at == self.now { at_once + 1 } else { 0 };
             self.now = at;
             self.happened += 1;
-            let done = catch_unwind(AssertUnwindSafe(|| {
+            let done = caught(|| {
                 self.happens(due);
                 self.follow_up();
-            }));
+            });
             violation = match self.promises.broken.take() {
                 Some(broken) => Some(broken),
                 None if done.is_err() => Some(Violation::new("no assertion fails", words_of(done))),
@@ -426,9 +427,29 @@ fn words_of(panicked: std::thread::Result<()>) -> String {
     literal.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// Failed assertions are caught and told as what they are; their backtraces would fill pages.
+thread_local! {
+    /// What panics on this thread now is caught.
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+fn caught(act: impl FnOnce()) -> std::thread::Result<()> {
+    CAUGHT.set(true);
+    let done = catch_unwind(AssertUnwindSafe(act));
+    CAUGHT.set(false);
+    done
+}
+
+/// Failed assertions of the simulated are told as what they are; their backtraces would fill pages.
 pub fn be_quiet_about_panics() {
-    std::panic::set_hook(Box::new(|_| {}));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !CAUGHT.get() {
+                usual(panic);
+            }
+        }));
+    });
 }
 
 /// How PostgreSQLs reach each other.
