@@ -19,9 +19,9 @@
 //!
 //! PostgreSQL compares numbers: a would stream from b, and end with WAL of both in one file. pg_rewind finds the fork by
 //! the histories, but not when both are on timelines of one number: it says that there is nothing to do. Therefore we
-//! compare where each timeline began.
+//! compare where each timeline began; and where two began at the same place, the WAL that was written there.
 
-use tamada_model::{Comparison, Lsn, Timeline};
+use tamada_model::{Comparison, LastWal, Lsn, Timeline};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Judgement {
@@ -30,7 +30,8 @@ pub enum Judgement {
     Diverged,
     /// Behind us and the leader are two timelines of this number: PostgreSQL would not notice; pg_rewind helps.
     DivergedUnseen(Timeline),
-    /// The leader and we are on two timelines of one number, and behind us are two of this one: neither would notice.
+    /// Two timelines of this number, and neither would notice: the leader and we are on timelines of one number, or the
+    /// two began at the same place.
     BeyondRewind(Timeline),
     /// The leader is no primary yet, as far as is known.
     TooEarly {
@@ -54,6 +55,8 @@ pub fn judge(facts: &Comparison) -> Judgement {
         return Judgement::TooEarly { because: because.clone(), meanwhile: before_its_promotion(facts, kinship) };
     }
     match kinship {
+        // The histories are the same, which misleads pg_rewind, too.
+        Kinship::Unknown if facts.last_wal == LastWal::Other => Judgement::BeyondRewind(facts.local_timeline),
         Kinship::Namesakes(number) if facts.local_timeline == facts.leader_timeline => Judgement::BeyondRewind(number),
         Kinship::Namesakes(number) => Judgement::DivergedUnseen(number),
         Kinship::Unknown => by_numbers(facts),

@@ -48,8 +48,8 @@ pub fn explanation(reason: &Reason) -> String {
             format!("cannot tell whether our data left the leader's history ({because}); looking again")
         }
         Reason::NamesakeTimelines { leader, timeline } => format!(
-            "our timeline {timeline} and that of {leader} began at different places: PostgreSQL would mix them, and what \
-             is here cannot be rewound; it follows nobody until you reinitialize this member"
+            "our timeline {timeline} is not that of {leader}, though the number is the same: PostgreSQL would mix them, \
+             and what is here cannot be rewound; it follows nobody until you reinitialize this member"
         ),
         Reason::RewindCutShort { leader, failed } => cut_short(leader.as_ref(), *failed),
         Reason::WaitingForLeadersCheckpoint { leader } => {

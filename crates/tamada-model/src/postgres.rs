@@ -289,8 +289,19 @@ pub struct Comparison {
     /// Why the leader cannot be taken for a primary: it is in recovery, or did not answer that question. Its timeline may
     /// change any moment. `None`: it is one.
     pub leader_unready: Option<String>,
+    pub last_wal: LastWal,
     /// For a cleanly stopped former primary: the end of its shutdown checkpoint record; `None` when unknown.
     pub shutdown_checkpoint_end: Option<Lsn>,
+}
+
+/// The end of our WAL, or of what the leader may have of it: the same bytes at the leader? Two timelines that left the
+/// same one at the same place have one history, and nothing else tells them apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LastWal {
+    Same,
+    Other,
+    /// Of no interest, or not to be had here or there.
+    Unknown,
 }
 
 /// A peer's answer to `GET /patroni`, as far as the race cares (ha-loop.md 12.9). A peer that did not answer, or

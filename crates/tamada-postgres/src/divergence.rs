@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use tamada_model::{Comparison, ControlState, Divergence, HistoryFile, Lsn, State, Timeline, Upstream};
+use tamada_model::{Comparison, ControlState, Divergence, HistoryFile, LastWal, Lsn, State, Timeline, Upstream};
 
 use crate::clock::Deadline;
 use crate::connect::Patience;
-use crate::inspect::{history, standby_timeline, waldump};
+use crate::inspect::{history, last_wal, standby_timeline, waldump};
 use crate::{PgError, Postgres};
 
 /// Where we are.
@@ -15,6 +15,8 @@ struct Local {
     timeline: Timeline,
     lsn: Lsn,
     in_recovery: bool,
+    /// Up to here our WAL on this timeline is certainly in its files.
+    written: Lsn,
 }
 
 /// The parents of a timeline, and where each was left.
@@ -36,9 +38,9 @@ impl Postgres {
         }
     }
 
-    async fn gather(&self, leader: &Upstream) -> Result<Comparison, String> {
+    async fn gather(&self, upstream: &Upstream) -> Result<Comparison, String> {
         let local = self.local_position().await?;
-        let leader = self.leader_position(leader, local.timeline).await?;
+        let leader = self.leader_position(upstream, local.timeline).await?;
         let end = if local.in_recovery || local.timeline >= leader.timeline {
             None
         } else {
@@ -50,6 +52,7 @@ impl Postgres {
             in_recovery: local.in_recovery,
             local_history: self.local_history(local.timeline).await,
             leader_timeline: leader.timeline,
+            last_wal: self.last_wal(upstream, &local, &leader).await,
             leader_history: leader.history,
             leader_unready: leader.unready,
             shutdown_checkpoint_end: end,
@@ -79,7 +82,7 @@ impl Postgres {
         let replayed = row.lsn(0).filter(|_| row.truth(1));
         let lsn = replayed.ok_or_else(|| PgError::Misconfigured("PostgreSQL runs as a primary".to_owned()))?;
         let timeline = standby_timeline::identify(&mut replication).await?.timeline;
-        Ok(Local { timeline, lsn, in_recovery: true })
+        Ok(Local { timeline, lsn, in_recovery: true, written: lsn })
     }
 
     async fn position_in_control(&self) -> Result<Local, String> {
@@ -88,10 +91,16 @@ impl Postgres {
         let recovered = control.min_recovery_end_timeline.filter(|_| !control.min_recovery_end.is_zero());
         let standby = matches!(control.state, ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery);
         match (control.state, recovered) {
-            (_, Some(timeline)) if standby => Ok(Local { timeline, lsn: control.min_recovery_end, in_recovery: true }),
+            (_, Some(timeline)) if standby => {
+                // After a rewind the end of recovery may lie in WAL that is still to come, and in its place is something
+                // else. The checkpoint was read.
+                let written = control.checkpoint_timeline.filter(|read| *read == timeline).map(|_| control.checkpoint);
+                let written = written.unwrap_or_default();
+                Ok(Local { timeline, lsn: control.min_recovery_end, in_recovery: true, written })
+            }
             (ControlState::ShutDown | ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery, _) => {
                 let timeline = control.checkpoint_timeline.ok_or("pg_control tells no timeline")?;
-                Ok(Local { timeline, lsn: control.checkpoint, in_recovery: false })
+                Ok(Local { timeline, lsn: control.checkpoint, in_recovery: false, written: control.checkpoint })
             }
             (
                 ControlState::StartingUp
@@ -102,6 +111,54 @@ impl Postgres {
                 _,
             ) => Err("PostgreSQL was not shut down cleanly".to_owned()),
         }
+    }
+
+    async fn last_wal(&self, upstream: &Upstream, local: &Local, leader: &Leader) -> LastWal {
+        let Some((host, port)) = address(upstream).filter(|_| leader.unready.is_none()) else {
+            return LastWal::Unknown;
+        };
+        let Some(shared) = shared_in_name(local, leader) else { return LastWal::Unknown };
+        match self.compare_last_wal(&host, port, local.timeline, shared).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!("The end of our WAL could not be compared with the leader's: {}", error.in_words());
+                LastWal::Unknown
+            }
+        }
+    }
+
+    async fn compare_last_wal(
+        &self,
+        host: &str,
+        port: u16,
+        ours: Timeline,
+        shared: Shared,
+    ) -> Result<LastWal, PgError> {
+        let mut client = self.connect_to(host, port).await?;
+        let size = client.ask_row("SELECT pg_size_bytes(current_setting('wal_segment_size'))").await?.number(0);
+        let Some(place) = size.and_then(|size| last_wal::Place::before(shared.end, size)) else {
+            return Ok(LastWal::Unknown);
+        };
+        let read = move |config: &tamada_model::PostgresConfig| Ok(last_wal::read(&config.data_dir, ours, place).ok());
+        let Some(stretch) = self.files_soon(read).await?.filter(|stretch| !stretch.bytes.is_empty()) else {
+            return Ok(LastWal::Unknown);
+        };
+        // Where the timeline was left in the middle of a segment, the next one has its own copy of that.
+        for timeline in [Some(ours), shared.next].into_iter().flatten() {
+            let sql = format!(
+                "SELECT encode(pg_read_binary_file('pg_wal/{}', {}, {}, true), 'hex') \
+                 WHERE pg_current_wal_flush_lsn() >= '{}'",
+                place.file_name(timeline),
+                stretch.begins,
+                stretch.bytes.len(),
+                shared.end,
+            );
+            if let Some(theirs) = client.ask_row(&sql).await?.get(0) {
+                let same = theirs == last_wal::hex(&stretch.bytes);
+                return Ok(if same { LastWal::Same } else { LastWal::Other });
+            }
+        }
+        Ok(LastWal::Unknown)
     }
 
     async fn local_history(&self, timeline: Timeline) -> Option<History> {
@@ -185,6 +242,27 @@ impl Postgres {
             tracing::warn!("WAL replay could not be resumed: {}", error.in_words());
         }
     }
+}
+
+/// WAL that we and the leader have in common if our timeline is what its number says.
+struct Shared {
+    end: Lsn,
+    /// The timeline for which the leader left ours.
+    next: Option<Timeline>,
+}
+
+/// The first timeline needs no such look: there is only one.
+fn shared_in_name(local: &Local, leader: &Leader) -> Option<Shared> {
+    if local.timeline == Timeline::FIRST {
+        return None;
+    }
+    if local.timeline == leader.timeline {
+        return Some(Shared { end: local.written, next: None });
+    }
+    let history = leader.history.as_ref()?;
+    let at = history.iter().position(|(timeline, _)| *timeline == local.timeline)?;
+    let next = history.get(at + 1).map_or(leader.timeline, |(timeline, _)| *timeline);
+    Some(Shared { end: local.written.min(history[at].1), next: Some(next) })
 }
 
 /// Two connections to the leader and a few short questions.

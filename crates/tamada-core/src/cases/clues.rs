@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use tamada_model::{
-    CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, Lsn, Me, MemberName, Now,
-    RecoveryMatch, RestartConditions, Role, Schedule, ScheduledRestart, Settings, ShutdownPosition, Stop, StopMode,
-    Timeline, Upstream, UpstreamMember, WalBytes,
+    CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, LastWal, Lsn, Me, MemberName,
+    Now, RecoveryMatch, RestartConditions, Role, Schedule, ScheduledRestart, Settings, ShutdownPosition, Stop,
+    StopMode, Timeline, Upstream, UpstreamMember, WalBytes,
 };
 
 use super::describe::started;
@@ -152,8 +152,17 @@ pub fn divergence(words: &mut Words<'_>) -> Divergence {
         leader_timeline: words.timeline(),
         leader_history: forks(words, "history"),
         leader_unready,
+        last_wal: last_wal(words),
         shutdown_checkpoint_end,
     }))
+}
+
+fn last_wal(words: &mut Words<'_>) -> LastWal {
+    match (words.eat("same last WAL"), words.eat("other last WAL")) {
+        (true, _) => LastWal::Same,
+        (false, true) => LastWal::Other,
+        (false, false) => LastWal::Unknown,
+    }
 }
 
 /// `history 3 at 0/3000 history 4 at 0/4000`

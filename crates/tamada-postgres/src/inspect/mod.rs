@@ -3,6 +3,7 @@
 pub(crate) mod control;
 pub(crate) mod data_dir;
 pub(crate) mod history;
+pub(crate) mod last_wal;
 pub(crate) mod monitor;
 pub(crate) mod standby_timeline;
 pub(crate) mod waldump;

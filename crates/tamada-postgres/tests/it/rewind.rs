@@ -137,11 +137,7 @@ async fn two_timelines_of_one_number_are_told_apart_by_their_histories_and_not_b
 #[tokio::test]
 async fn pg_rewind_tells_them_apart_once_the_leader_has_gone_on() {
     let (b, c) = namesakes().await;
-    c.run(Job::Stop(fast_stop())).await;
-    let alone = Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout: None };
-    assert_eq!(c.run(alone).await, JobEnd::Done);
-    assert_eq!(c.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
-    assert!(c.postgres.checkpoint_after_promote().await.unwrap());
+    promoted_again(&c).await;
     c.make_slot(&b).await;
     let numbers = compared(&b, &c).await;
     assert!(numbers.local_timeline < numbers.leader_timeline, "{numbers:?}");
@@ -152,7 +148,41 @@ async fn pg_rewind_tells_them_apart_once_the_leader_has_gone_on() {
     b.until("it streams", Node::streams).await;
     assert_eq!(b.sql("SELECT string_agg(x, ', ') FROM t").await.as_deref(), Some("of c"));
     let numbers = compared(&b, &c).await;
-    assert_eq!(numbers.local_history, numbers.leader_history);
+    assert_eq!((numbers.local_history, numbers.last_wal), (numbers.leader_history, LastWal::Same));
+    b.run(Job::Stop(fast_stop())).await;
+    assert_eq!(compared(&b, &c).await.last_wal, LastWal::Same);
+}
+
+async fn promoted_again(node: &Node) {
+    node.run(Job::Stop(fast_stop())).await;
+    let alone = Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout: None };
+    assert_eq!(node.run(alone).await, JobEnd::Done);
+    assert_eq!(node.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
+    assert!(node.postgres.checkpoint_after_promote().await.unwrap());
+}
+
+#[tokio::test]
+async fn two_timelines_that_began_at_one_place_are_told_apart_by_their_wal() {
+    let a = Node::primary("a").await;
+    let b = Node::standby_of(&a, "b").await;
+    let c = Node::standby_of(&a, "c").await;
+    a.run(Job::Stop(fast_stop())).await;
+    for node in [&b, &c] {
+        assert_eq!(node.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
+        node.sql("CREATE TABLE t (x text)").await;
+        assert!(node.postgres.checkpoint_after_promote().await.unwrap());
+    }
+    b.run(Job::Stop(fast_stop())).await;
+    let numbers = compared(&b, &c).await;
+    assert_eq!((numbers.local_timeline, numbers.local_history), (numbers.leader_timeline, numbers.leader_history));
+    // b has stopped and c may have less WAL than it until c goes on.
+    c.sql("SELECT pg_switch_wal()").await;
+    assert_eq!(compared(&b, &c).await.last_wal, LastWal::Other);
+
+    promoted_again(&c).await;
+    let numbers = compared(&b, &c).await;
+    assert!(numbers.local_timeline < numbers.leader_timeline, "{numbers:?}");
+    assert_eq!(numbers.last_wal, LastWal::Other);
 }
 
 #[tokio::test]

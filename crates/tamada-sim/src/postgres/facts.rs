@@ -1,14 +1,15 @@
 //! What a look would show, in the words of `tamada-postgres`: no more than it could know, and as late as it would.
 
 use tamada_model::{
-    Answers, Comparison, Control as ControlFacts, ControlState, DataDir, Divergence, HistoryFile, Live, Lsn, Now,
-    PendingRestart, PgMajor, PgVersion, PostgresFacts, Present, Process, RecoveryMatch, Standby, Standing, State,
+    Answers, Comparison, Control as ControlFacts, ControlState, DataDir, Divergence, HistoryFile, LastWal, Live, Lsn,
+    Now, PendingRestart, PgMajor, PgVersion, PostgresFacts, Present, Process, RecoveryMatch, Standby, Standing, State,
     Timeline, Upstream, WalReceiver, WalSender,
 };
 
 use super::node::{Control, Link, Node, Phase, Recovery, Server};
 use super::{Fleet, Net};
 use crate::Host;
+use crate::wal::Point;
 
 const VERSION: u32 = 150_008;
 const MAJOR: PgMajor = PgMajor::of(15);
@@ -18,6 +19,8 @@ struct Local {
     timeline: Timeline,
     lsn: Lsn,
     in_recovery: bool,
+    /// Up to here our WAL on this timeline is certainly in its files.
+    written: Lsn,
 }
 
 impl Fleet {
@@ -226,9 +229,25 @@ impl Fleet {
             local_history: self.local_history(host, local.timeline),
             leader_timeline,
             leader_history: Some(self.wal.history(end.0)),
+            last_wal: if unready.is_some() { LastWal::Unknown } else { self.last_wal(host, &local, end) },
             leader_unready: unready,
             shutdown_checkpoint_end: own_end.filter(|_| behind && !local.in_recovery),
         })
+    }
+
+    /// Whether what both have under the number of our timeline is the same.
+    fn last_wal(&self, host: Host, local: &Local, leader: Point) -> LastWal {
+        let ours = self.node(host).point().and_then(|end| self.wal.on_timeline(local.timeline, end));
+        let theirs = self.wal.on_timeline(local.timeline, leader);
+        let (Some((branch, _)), Some((_, left))) = (ours, theirs) else { return LastWal::Unknown };
+        let current = self.wal.timeline(leader.0) == local.timeline;
+        if local.timeline == Timeline::FIRST || local.written.is_zero() || (current && left < local.written) {
+            return LastWal::Unknown;
+        }
+        match self.wal.is_ancestor((branch, local.written.min(left)), leader) {
+            true => LastWal::Same,
+            false => LastWal::Other,
+        }
     }
 
     fn local_history(&self, host: Host, timeline: Timeline) -> Option<Vec<(Timeline, Lsn)>> {
@@ -245,7 +264,7 @@ impl Fleet {
             return self.position_in_control(node);
         }
         if let Some((branch, lsn)) = node.replayed(&self.wal).filter(|_| node.answers()) {
-            return Ok(Local { timeline: self.wal.timeline(branch), lsn, in_recovery: true });
+            return Ok(Local { timeline: self.wal.timeline(branch), lsn, in_recovery: true, written: lsn });
         }
         match node.notes.state {
             State::Starting | State::BootstrapStarting => self.position_in_control(node),
@@ -268,10 +287,12 @@ impl Fleet {
     fn position_in_control(&self, node: &Node) -> Result<Local, &'static str> {
         let files = node.files().filter(|_| !node.faults.hung).ok_or("pg_control could not be read")?;
         let control = &files.control;
-        let as_primary = Local { timeline: control.checkpoint_timeline, lsn: control.checkpoint, in_recovery: false };
+        let (checkpointed, checkpoint) = (control.checkpoint_timeline, control.checkpoint);
+        let as_primary = Local { timeline: checkpointed, lsn: checkpoint, in_recovery: false, written: checkpoint };
         match (control.state, control.min_recovery) {
             (ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery, Some((timeline, lsn))) => {
-                Ok(Local { timeline, lsn, in_recovery: true })
+                let written = if checkpointed == timeline { checkpoint } else { Lsn::ZERO };
+                Ok(Local { timeline, lsn, in_recovery: true, written })
             }
             (ControlState::ShutDown | ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery, _) => {
                 Ok(as_primary)
