@@ -174,6 +174,21 @@ impl Wal {
         std::iter::successors(Some(self.canonical(to)), |(id, _)| self.branch(*id).parent)
     }
 
+    /// The same place on the way to `theirs`, if `own` has nothing but a promotion that was made there, too, at the very
+    /// same point. The two records differ in their time of day alone, and a standby that goes on from one to the other
+    /// loses and mixes nothing.
+    pub fn twin(&self, own: Point, theirs: Point) -> Option<Point> {
+        let (mine, end) = self.canonical(own);
+        let (twin, _) = self.on_timeline(self.timeline(mine), theirs)?;
+        let bare = |branch: BranchId| {
+            let mut records = self.branch(branch).records.iter().take_while(|record| record.end <= end);
+            records.all(|record| record.what == Written::EndOfRecovery)
+        };
+        let begun = |branch: BranchId| self.branch(branch).records.first().is_some_and(|record| record.end <= end);
+        let same = self.branch(mine).parent.is_some() && self.branch(mine).parent == self.branch(twin).parent;
+        (same && mine != twin && bare(mine) && bare(twin) && begun(mine) == begun(twin)).then_some((twin, end))
+    }
+
     /// The branch on which the last byte before the position was written.
     pub fn canonical(&self, point: Point) -> Point {
         let mut at = point;

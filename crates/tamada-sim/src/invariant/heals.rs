@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Seen, Violation};
 use crate::Moment;
-use crate::fault::Fault;
+use crate::fault::{Fault, Operation, Planned};
 use crate::postgres::News;
 use crate::script::Script;
 use crate::world::World;
@@ -67,7 +67,9 @@ fn what_is_missing(world: &World) -> Option<String> {
     }
     // Whose WAL is gone can be copied from, not followed: whoever needed that WAL needs an operator.
     let wal_is_gone = world.script.faults.iter().any(|planned| matches!(planned.fault, Fault::WalIsGone(_)));
-    if wal_is_gone {
+    // Who followed somebody promoted by hand knows a timeline that the leader does not, and stays with it.
+    let by_hand = |planned: &Planned| matches!(planned.fault, Fault::Operator(Operation::PromoteByHand(_)));
+    if wal_is_gone || world.script.faults.iter().any(by_hand) {
         return None;
     }
     let astray = world.hosts().filter(|host| *host != leader).find(|host| !world.follows(*host, leader));

@@ -94,6 +94,7 @@ impl Fleet {
             return;
         }
         self.learn_timelines(host, upstream);
+        self.move_to_twin(host, upstream);
         match self.admission(host, upstream) {
             Admission::Refused(why) => self.refused(host, why),
             Admission::Mistaken => {
@@ -103,6 +104,15 @@ impl Fleet {
                 self.refused(host, MISTAKEN);
             }
             Admission::Welcome => self.stream(host, serial, upstream, net),
+        }
+    }
+
+    fn move_to_twin(&mut self, host: Host, upstream: Host) {
+        let points = self.node(host).point().zip(self.node(upstream).point());
+        if let Some(twin) = points.and_then(|(own, theirs)| self.wal.twin(own, theirs))
+            && let Some(files) = self.node_mut(host).files_mut()
+        {
+            files.end = twin;
         }
     }
 
