@@ -6,6 +6,8 @@
 mod bounded;
 mod bounded_loss;
 mod data_kept;
+#[cfg(test)]
+mod hands;
 mod heals;
 mod history_whole;
 mod lease_kept;

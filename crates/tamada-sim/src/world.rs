@@ -427,6 +427,24 @@ fn words_of(panicked: std::thread::Result<()>) -> String {
     literal.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
+#[cfg(test)]
+impl World {
+    /// So much time, whatever the promises say to what happens in it.
+    pub(crate) fn passes(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some((at, due)) = self.queue.next() {
+            if at > until {
+                self.queue.put(at, due);
+                break;
+            }
+            self.now = at;
+            self.happens(due);
+            self.follow_up();
+        }
+        self.now = until;
+    }
+}
+
 thread_local! {
     /// What panics on this thread now is caught.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };

@@ -43,3 +43,41 @@ impl Bounded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::hands::{A, B, whole};
+    use super::*;
+    use crate::world::Due;
+
+    fn looks(promise: &mut Bounded, world: &World, times: u64) -> Seen {
+        (0..times).try_for_each(|_| promise.look(world))
+    }
+
+    #[test]
+    fn a_pass_now_and_then_is_work_and_hundreds_a_second_are_none() {
+        let (mut promise, mut world) = (Bounded::default(), whole());
+        assert_eq!(looks(&mut promise, &world, SPAN), Ok(()));
+        world.members[B.0].passes += PASSES;
+        assert_eq!(looks(&mut promise, &world, SPAN), Ok(()));
+        world.members[B.0].passes += PASSES + 1;
+        assert!(looks(&mut promise, &world, SPAN).is_err());
+    }
+
+    #[test]
+    fn what_waits_has_an_end() {
+        let mut world = whole();
+        let later = world.now + Duration::from_secs(1);
+        (0..WAITING).for_each(|_| world.queue.put(later, Due::Look));
+        assert!(Bounded::default().look(&world).is_err());
+    }
+
+    #[test]
+    fn wal_is_not_kept_for_ever() {
+        let world = whole();
+        assert!(world.kept_wal(A) < KEPT);
+        assert_eq!(looks(&mut Bounded::default(), &world, SPAN), Ok(()));
+    }
+}

@@ -38,3 +38,41 @@ impl BoundedLoss {
         Err(Violation::new("I2 bounded loss", what))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tamada_model::Status;
+    use tamada_wire::keys::{STATUS, status_json};
+
+    use super::super::hands::{A, B, C, promote, with_b_behind};
+    use super::*;
+    use crate::Host;
+
+    /// `a` has published where it is, and then another is promoted.
+    fn after_a_failover(to: Host, maximum_lag: u64) -> (World, News) {
+        let mut world = with_b_behind();
+        world.script.maximum_lag = maximum_lag;
+        let (_, optime) = world.fleet.data(A).expect("it leads");
+        let status = status_json(&Status { optime, ..Status::default() });
+        world.store.put_raw(STATUS, &status, world.now);
+        promote(&mut world, to);
+        let (branch, _) = world.fleet.data(to).expect("it is a primary");
+        (world, News::Promoted { host: to, branch })
+    }
+
+    #[test]
+    fn whoever_leads_has_what_was_published_but_for_the_lag_that_is_allowed() {
+        for (to, maximum_lag, keeps) in [(C, 0, true), (B, 1 << 20, true), (B, 0, false)] {
+            let (world, news) = after_a_failover(to, maximum_lag);
+            assert_eq!(BoundedLoss::default().news(&news, &world).is_ok(), keeps, "{to:?} with {maximum_lag}");
+        }
+    }
+
+    #[test]
+    fn an_operator_may_take_one_that_is_further_behind() {
+        let (world, news) = after_a_failover(B, 0);
+        let mut promise = BoundedLoss::default();
+        promise.meddled(&world);
+        assert_eq!(promise.news(&news, &world), Ok(()));
+    }
+}

@@ -76,3 +76,52 @@ fn what_is_missing(world: &World) -> Option<String> {
     let needs_a_person = |host: &crate::Host| world.needs_an_operator(*host);
     astray.filter(|host| !needs_a_person(host)).map(|host| format!("{} does not follow {}", host.name(), leader.name()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hands::{A, B, whole};
+    use super::*;
+    use crate::script::Times;
+
+    fn promise() -> Heals {
+        Heals::new(&Script { faults_end: Duration::from_secs(10), ..Script::calm(1, Times::QUICK) })
+    }
+
+    fn acknowledge(promise: &mut Heals, world: &World) {
+        let at = world.fleet.data(A).expect("it leads");
+        promise.news(&News::Acked { write: 0, host: A, at }, world);
+    }
+
+    #[test]
+    fn it_is_whole_when_it_has_been_so_for_a_while_and_takes_writes() {
+        let (mut promise, mut world) = (promise(), whole());
+        assert!(!promise.look(&world));
+        world.passes(STEADY);
+        assert!(!promise.look(&world), "nothing was written yet");
+        assert!(promise.at_the_end(&world).is_err());
+        acknowledge(&mut promise, &world);
+        assert!(promise.look(&world));
+        assert_eq!(promise.at_the_end(&world), Ok(()));
+    }
+
+    #[test]
+    fn while_things_go_wrong_nothing_is_expected() {
+        let world = whole();
+        let mut promise = Heals { faults_end: Duration::from_secs(1000), ..promise() };
+        acknowledge(&mut promise, &world);
+        assert!(!promise.look(&world));
+        assert_eq!(promise.whole_since, None);
+    }
+
+    #[test]
+    fn without_a_leader_or_with_somebody_astray_it_is_not_whole() {
+        let mut world = whole();
+        world.with_fleet(|fleet, now, _| fleet.kill_postmaster(B, now));
+        world.passes(Duration::from_millis(1));
+        assert!(promise().at_the_end(&world).is_err());
+        let mut world = whole();
+        world.store.delete_raw("leader", world.now);
+        let said = promise().at_the_end(&world).expect_err("nobody leads");
+        assert!(said.what.ends_with("nobody has the lock"), "{said}");
+    }
+}

@@ -33,3 +33,35 @@ impl HistoryWhole {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::hands::{A, whole};
+    use super::*;
+    use crate::member::Runs;
+
+    #[test]
+    fn on_the_first_timeline_there_is_nothing_to_tell() {
+        let mut world = whole();
+        assert_eq!(HistoryWhole.look(&world), Ok(()));
+        let stale = r#"[[1, 100, "no recovery target specified", "2026-01-01T00:00:00+00:00", "b"]]"#;
+        world.store.put_raw("history", stale, world.now);
+        assert!(HistoryWhole.look(&world).is_err());
+    }
+
+    #[test]
+    fn after_a_failover_it_is_told() {
+        let mut world = whole();
+        world.members[A.0].agent_runs = Runs::Still;
+        world.passes(Duration::from_secs(30));
+        let (leader, _) = world.store.leader().expect("somebody took over");
+        assert_ne!(leader.as_str(), "a");
+        assert_eq!(HistoryWhole.look(&world), Ok(()));
+        world.store.put_raw("history", r#"[[1, 100, "no recovery target specified"]]"#, world.now);
+        assert!(HistoryWhole.look(&world).is_err(), "another promotion's");
+        world.store.delete_raw("history", world.now);
+        assert!(HistoryWhole.look(&world).is_err());
+    }
+}

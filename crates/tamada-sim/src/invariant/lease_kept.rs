@@ -62,3 +62,39 @@ impl LeaseKept {
 fn slack(ttl: Duration, world: &World) -> Duration {
     ttl.mul_f64(world.script.drift as f64 * 1e-6) + Duration::from_millis(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hands::{A, whole};
+    use super::*;
+
+    #[test]
+    fn a_leader_within_its_lease_may_say_so() {
+        let world = whole();
+        assert!(world.members[A.0].says_primary(world.now));
+        assert_eq!(LeaseKept::default().look(&world), Ok(()));
+        assert_eq!(LeaseKept::default().told(A, &world), Ok(()));
+    }
+
+    #[test]
+    fn one_whose_renewal_is_older_than_its_ttl_may_not() {
+        let mut world = whole();
+        let ttl = Duration::from_secs(5);
+        world.members[A.0].renewed = Some((world.now - ttl, ttl));
+        assert_eq!(LeaseKept::default().look(&world), Ok(()));
+        world.members[A.0].renewed = Some((world.now - ttl - ttl / 10, ttl));
+        assert!(LeaseKept::default().look(&world).is_err());
+        world.members[A.0].renewed = None;
+        assert!(LeaseKept::default().told(A, &world).is_err());
+    }
+
+    #[test]
+    fn nor_one_that_the_store_does_not_name_any_more_unless_an_operator_took_the_lock_away() {
+        let mut world = whole();
+        let mut promise = LeaseKept::default();
+        world.store.put_raw("leader", "b", world.now);
+        assert!(promise.store_changed(&world.store.take_changes(), &world).is_err());
+        promise.meddled(&world);
+        assert_eq!(promise.look(&world), Ok(()));
+    }
+}

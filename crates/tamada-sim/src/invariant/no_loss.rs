@@ -72,3 +72,74 @@ impl NoLoss {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tamada_model::{CheckpointFirst, Stop, StopMode};
+
+    use super::super::hands::{A, B, C, promote, with_b_behind};
+    use super::*;
+    use crate::ledger::Fate;
+
+    fn promoted(world: &mut World, host: Host) -> News {
+        promote(world, host);
+        let (branch, _) = world.fleet.data(host).expect("it is a primary");
+        News::Promoted { host, branch }
+    }
+
+    fn stop_for_a_switchover() -> Job {
+        Job::Stop(Stop {
+            mode: StopMode::Fast,
+            checkpoint: CheckpointFirst::Yes,
+            timeout: None,
+            report_shutdown: true,
+            purpose: "switchover".into(),
+        })
+    }
+
+    /// `a` has stopped for a switchover and gives the lock away.
+    fn handed_over(promise: &mut NoLoss, world: &mut World) {
+        promise.begins(A, &stop_for_a_switchover());
+        world.with_fleet(|fleet, now, _| fleet.stop_by_hand(A, StopMode::Fast, now));
+        world.passes(Duration::from_secs(10));
+        promise.released(A, world);
+    }
+
+    #[test]
+    fn a_switchover_to_one_that_lacks_something_breaks_it_and_to_one_that_has_all_does_not() {
+        for (to, keeps) in [(B, false), (C, true)] {
+            let (mut world, mut promise) = (with_b_behind(), NoLoss::default());
+            handed_over(&mut promise, &mut world);
+            let news = promoted(&mut world, to);
+            assert_eq!(promise.news(&news, &world).is_ok(), keeps, "{to:?}");
+        }
+    }
+
+    #[test]
+    fn a_failover_may_lose_what_was_not_waited_for() {
+        let (mut world, mut promise) = (with_b_behind(), NoLoss::default());
+        let news = promoted(&mut world, B);
+        assert_eq!(promise.news(&news, &world), Ok(()));
+    }
+
+    #[test]
+    fn a_failover_may_not_lose_what_a_standby_was_waited_for() {
+        let (mut world, mut promise) = (with_b_behind(), NoLoss::default());
+        let end = world.fleet.data(A).expect("it leads");
+        let write = world.ledger.begin(0, world.now);
+        world.ledger.settle(write, Fate::Acknowledged { host: A, at: world.now, end, synchronous: true });
+        let news = promoted(&mut world, B);
+        assert!(promise.news(&news, &world).is_err());
+    }
+
+    #[test]
+    fn a_switchover_that_an_operator_cut_short_is_theirs() {
+        let (mut world, mut promise) = (with_b_behind(), NoLoss::default());
+        handed_over(&mut promise, &mut world);
+        promise.meddled();
+        let news = promoted(&mut world, B);
+        assert_eq!(promise.news(&news, &world), Ok(()));
+    }
+}

@@ -19,3 +19,19 @@ impl OneAction {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hands::{A, B, whole};
+    use super::*;
+
+    #[test]
+    fn an_action_is_begun_when_nothing_is_at_work() {
+        let mut world = whole();
+        let restart = Job::Restart { timeout: None };
+        assert_eq!(OneAction.begins(A, &restart, &world), Ok(()));
+        world.with_fleet(|fleet, now, net| fleet.begin(A, 99, &restart, now, net));
+        assert!(OneAction.begins(A, &restart, &world).is_err());
+        assert_eq!(OneAction.begins(B, &restart, &world), Ok(()), "another's does not matter");
+    }
+}

@@ -77,3 +77,49 @@ pub fn after_meddling(world: &World) -> Duration {
     let times = world.script.settings;
     Duration::from_secs_f64(2.0 * times.ttl.max(5.0) + times.loop_wait + 10.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hands::{A, B, promote, unattended, whole};
+    use super::*;
+
+    #[test]
+    fn one_who_takes_writes_is_as_it_should_be_and_two_are_not() {
+        let mut promise = OnePrimary::default();
+        assert_eq!(promise.look(&whole()), Ok(()));
+        let mut world = unattended();
+        promote(&mut world, B);
+        assert!(promise.look(&world).is_err());
+        assert!(promise.news(&News::Writable { host: B }, &world).is_err());
+    }
+
+    #[test]
+    fn what_an_operator_does_is_excused_and_only_for_a_while() {
+        let mut promise = OnePrimary::default();
+        let mut world = unattended();
+        promise.meddled(&world);
+        promote(&mut world, B);
+        assert_eq!(promise.look(&world), Ok(()));
+        world.passes(after_meddling(&world));
+        assert!(promise.look(&world).is_err());
+        promise.promoted_by_hand(B);
+        assert_eq!(promise.look(&world), Ok(()));
+    }
+
+    #[test]
+    fn one_that_has_just_woken_has_an_instant() {
+        let mut promise = OnePrimary::default();
+        let mut world = unattended();
+        promote(&mut world, B);
+        world.members[A.0].woke = Some(world.now);
+        assert_eq!(promise.look(&world), Ok(()));
+        world.passes(Duration::from_millis(60));
+        assert!(promise.look(&world).is_err());
+    }
+
+    #[test]
+    fn wal_of_two_histories_does_not_mix() {
+        let promise = OnePrimary::default();
+        assert!(promise.news(&News::Mixed { host: B, upstream: A }, &whole()).is_err());
+    }
+}

@@ -36,3 +36,41 @@ impl PauseKept {
         Err(Violation::new("pause is kept", what))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::hands::{B, C, whole};
+    use super::*;
+
+    const PROMOTE: Job = Job::Promote { wait: Duration::from_secs(1) };
+
+    fn paused() -> World {
+        let mut world = whole();
+        world.members.iter_mut().for_each(|member| member.setup.settings.pause = true);
+        world
+    }
+
+    #[test]
+    fn nobody_is_promoted_in_pause_and_everybody_outside_it() {
+        assert!(PauseKept.begins(B, &PROMOTE, &paused()).is_err());
+        assert_eq!(PauseKept.begins(B, &PROMOTE, &whole()), Ok(()));
+        assert_eq!(PauseKept.begins(B, &Job::Restart { timeout: None }, &paused()), Ok(()));
+    }
+
+    #[test]
+    fn an_operator_may_ask_for_one() {
+        let mut world = paused();
+        world.store.put_raw("failover", r#"{"member": "b"}"#, world.now);
+        assert_eq!(PauseKept.begins(B, &PROMOTE, &world), Ok(()));
+        assert!(PauseKept.begins(C, &PROMOTE, &world).is_err());
+    }
+
+    #[test]
+    fn what_the_member_cannot_know_of_binds_it_not() {
+        let mut world = paused();
+        world.members[B.0].setup.settings.pause = false;
+        assert_eq!(PauseKept.begins(B, &PROMOTE, &world), Ok(()));
+    }
+}

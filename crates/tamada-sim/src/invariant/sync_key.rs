@@ -32,3 +32,31 @@ impl SyncKey {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hands::{A, B, whole};
+    use super::*;
+
+    #[test]
+    fn whom_commits_wait_for_the_key_names_first() {
+        let mut world = whole();
+        assert_eq!(SyncKey.look(&world), Ok(()));
+        world.store.put_raw("sync", r#"{"leader": "a", "sync_standby": "c"}"#, world.now);
+        world.fleet.set_sync_names(A, SyncNames::First(1, vec![B]), world.now);
+        assert!(SyncKey.look(&world).is_err());
+        world.store.put_raw("sync", r#"{"leader": "a", "sync_standby": "b,c"}"#, world.now);
+        assert_eq!(SyncKey.store_changed(&world.store.take_changes(), &world), Ok(()));
+    }
+
+    #[test]
+    fn and_goes_on_naming_them() {
+        let mut world = whole();
+        world.store.put_raw("sync", r#"{"leader": "a", "sync_standby": "b"}"#, world.now);
+        world.fleet.set_sync_names(A, SyncNames::Any(1, vec![B]), world.now);
+        assert_eq!(SyncKey.look(&world), Ok(()));
+        world.store.take_changes();
+        world.store.put_raw("sync", r#"{"leader": "a"}"#, world.now);
+        assert!(SyncKey.store_changed(&world.store.take_changes(), &world).is_err());
+    }
+}
