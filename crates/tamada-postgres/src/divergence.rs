@@ -135,8 +135,11 @@ impl Postgres {
         shared: Shared,
     ) -> Result<LastWal, PgError> {
         let mut client = self.connect_to(host, port).await?;
-        let size = client.ask_row("SELECT pg_size_bytes(current_setting('wal_segment_size'))").await?.number(0);
-        let Some(place) = size.and_then(|size| last_wal::Place::before(shared.end, size)) else {
+        let sql = "SELECT pg_size_bytes(current_setting('wal_segment_size')), pg_current_wal_flush_lsn()";
+        let row = client.ask_row(sql).await?;
+        // One that was just promoted may be behind us.
+        let end = row.lsn(1).unwrap_or_default().min(shared.end);
+        let Some(place) = row.number(0).and_then(|size| last_wal::Place::before(end, size)) else {
             return Ok(LastWal::Unknown);
         };
         let read = move |config: &tamada_model::PostgresConfig| Ok(last_wal::read(&config.data_dir, ours, place).ok());
@@ -146,12 +149,10 @@ impl Postgres {
         // Where the timeline was left in the middle of a segment, the next one has its own copy of that.
         for timeline in [Some(ours), shared.next].into_iter().flatten() {
             let sql = format!(
-                "SELECT encode(pg_read_binary_file('pg_wal/{}', {}, {}, true), 'hex') \
-                 WHERE pg_current_wal_flush_lsn() >= '{}'",
+                "SELECT encode(pg_read_binary_file('pg_wal/{}', {}, {}, true), 'hex')",
                 place.file_name(timeline),
                 stretch.begins,
                 stretch.bytes.len(),
-                shared.end,
             );
             if let Some(theirs) = client.ask_row(&sql).await?.get(0) {
                 let same = theirs == last_wal::hex(&stretch.bytes);

@@ -240,8 +240,7 @@ impl Fleet {
         let ours = self.node(host).point().and_then(|end| self.wal.on_timeline(local.timeline, end));
         let theirs = self.wal.on_timeline(local.timeline, leader);
         let (Some((branch, _)), Some((_, left))) = (ours, theirs) else { return LastWal::Unknown };
-        let current = self.wal.timeline(leader.0) == local.timeline;
-        if local.timeline == Timeline::FIRST || local.written.is_zero() || (current && left < local.written) {
+        if local.timeline == Timeline::FIRST || local.written.is_zero() {
             return LastWal::Unknown;
         }
         match self.wal.is_ancestor((branch, local.written.min(left)), leader) {
