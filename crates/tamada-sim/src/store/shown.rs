@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use tamada_model::{Cluster, MemberName};
+use tamada_model::{Cluster, Member, MemberName};
 use tamada_wire::keys::{
     self, CONFIG, FAILOVER, FAILSAFE, HISTORY, INITIALIZE, LEADER, LEADER_OPTIME, MEMBERS, STATUS, SYNC,
 };
@@ -96,14 +96,27 @@ fn show(cluster: &mut Cluster, key: &str, entries: &BTreeMap<Key, Entry>) {
         }
         other => {
             if let Some(name) = other.strip_prefix(MEMBERS) {
-                cluster.members.remove(&MemberName::new(name));
-                cluster.members.append(&mut read().members);
+                show_member(cluster, MemberName::new(name), entries.get(key));
             }
         }
     }
 }
 
+/// The same without a cluster around it: members write more often than all others.
+fn show_member(cluster: &mut Cluster, name: MemberName, entry: Option<&Entry>) {
+    match entry {
+        Some(entry) => {
+            let member = Member { session: session(entry), ..keys::parse_member(entry.value.as_bytes()) };
+            cluster.members.insert(name, member);
+        }
+        None => drop(cluster.members.remove(&name)),
+    }
+}
+
 fn wire<'a>(key: &'a Key, entry: &'a Entry) -> keys::Entry<'a> {
-    let session = (entry.lease != 0).then(|| entry.lease.to_string());
-    keys::Entry { key, value: entry.value.as_bytes(), stamp: stamp(entry.modified), session }
+    keys::Entry { key, value: entry.value.as_bytes(), stamp: stamp(entry.modified), session: session(entry) }
+}
+
+fn session(entry: &Entry) -> Option<String> {
+    (entry.lease != 0).then(|| entry.lease.to_string())
 }
