@@ -39,6 +39,9 @@ use said::Said;
 pub use arm::Arm;
 pub use event::{Effect, Event, JobId, RequestId, Setup};
 
+/// Effects are large; most events have no more than these.
+const FEW: usize = 3;
+
 #[derive(Debug, Default)]
 enum Stage {
     #[default]
@@ -149,7 +152,7 @@ impl Agent {
 
     /// Takes an event in; what is to be done about it comes back, in order.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
-        let mut effects = Vec::new();
+        let mut effects = Vec::with_capacity(FEW);
         self.fence_if_late(now, &mut effects);
         match event {
             Event::Wake => self.again = true,
