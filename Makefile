@@ -2,7 +2,7 @@
 #
 #   make demo   three members on loopback, until Ctrl-C
 #   make test   everything that must hold before a commit
-#   make chaos  whole clusters under faults, for some 20 minutes, and a table of what came of it; SCENARIO=14: only that
+#   make chaos  whole clusters under faults, for a quarter of an hour, and a table of what came of it; SCENARIO=14: only that
 #   make soak   simulated clusters under faults, seed after seed, until Ctrl-C; SECONDS=600, SEEDS=100000, FIRST=1
 #
 # The demo's members settle among themselves who leads; with DCS=etcd3 they ask an etcd that is started beside them.

@@ -30,8 +30,8 @@ impl Way {
     fn between(self, a: &str, b: &str) -> String {
         match self {
             Self::Both => format!("{a} and {b} do not hear each other"),
-            Self::There => format!("what {a} sends does not reach {b}"),
-            Self::Back => format!("what {b} sends does not reach {a}"),
+            Self::There => format!("nothing from {a} reaches {b}"),
+            Self::Back => format!("nothing from {b} reaches {a}"),
         }
     }
 }
