@@ -349,6 +349,8 @@ pub enum Unfit {
     PositionUnknown,
     TimelineUnknown,
     PrimaryAlive { who: MemberName },
+    // Found to be on another timeline of the leader's number; leads only if an operator names it.
+    NeedsCopy,
     OutrankedByTimeline { who: MemberName, theirs: Timeline, mine: Timeline },
     OutrankedByPosition { who: MemberName, theirs: Lsn, mine: Lsn },
     OutrankedByPriority { who: MemberName, theirs: i64, mine: i64 },

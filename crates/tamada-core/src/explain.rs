@@ -238,6 +238,11 @@ fn unfit(because: &Unfit) -> String {
         Unfit::PositionUnknown => "our WAL position is unknown (PostgreSQL does not answer)".into(),
         Unfit::TimelineUnknown => "our timeline is unknown and check_timeline is on".into(),
         Unfit::PrimaryAlive { who } => format!("{who} still runs as primary: it stops, or takes its lock again"),
+        Unfit::NeedsCopy => {
+            "our data was found not to be the last leader's, and cannot be rewound: reinitialize this member, or name it \
+             in a failover if nobody else has any"
+                .into()
+        }
         Unfit::OutrankedByTimeline { who, theirs, mine } => {
             format!("{who} is on timeline {theirs}, we are on {mine}, which was left: waiting for it to lead")
         }

@@ -170,13 +170,16 @@ pub enum Rewind {
     NotNeeded,
     Done,
     Failed,
+    /// Of no use: the leader was on another timeline of our number. Only a new copy helps, and this data may not lead
+    /// while the one that it does not fit is about to give its lock away.
+    Useless,
 }
 
 impl Rewind {
     pub fn is_open(self) -> bool {
         match self {
             Rewind::Suspected | Rewind::Needed => true,
-            Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Done | Rewind::Failed => false,
+            Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Done | Rewind::Failed | Rewind::Useless => false,
         }
     }
 }

@@ -14,6 +14,7 @@ use tamada_model::{
 
 use crate::decision::{Fact, Note, Unfit};
 use crate::guard::{Guarding, guarding};
+use crate::memory::Rewind;
 use crate::plant::{Plant, is_planted};
 use crate::view::PeerQuestion;
 use crate::{View, switchover};
@@ -112,6 +113,10 @@ fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
     }
     if view.me.tags.nofailover() && !is_planted(Plant::NofailoverIgnored) {
         return Candidacy::unfit(Unfit::NoFailover);
+    }
+    let named = cluster.failover.as_ref().and_then(|request| request.value.candidate.as_ref());
+    if view.memory.rewind == Rewind::Useless && named != Some(&view.me.name) {
+        return Candidacy::unfit(Unfit::NeedsCopy);
     }
     if let Some(request) = &cluster.failover {
         match switchover::without_leader(view, cluster, &request.value) {

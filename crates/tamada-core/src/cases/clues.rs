@@ -254,6 +254,7 @@ fn states(words: &mut Words<'_>, memory: &mut Memory, now: Now) -> bool {
             "unneeded" => Rewind::NotNeeded,
             "done" => Rewind::Done,
             "failed" => Rewind::Failed,
+            "useless" => Rewind::Useless,
             other => panic!("a rewind cannot be {other}"),
         };
     } else if words.eat("bootstrap") {

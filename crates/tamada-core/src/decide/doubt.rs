@@ -28,8 +28,10 @@ pub fn doubt(view: &View<'_>, cluster: &Cluster) -> Doubt {
         return Doubt::None;
     }
     match view.memory.rewind {
-        Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected if !rewind_allowed(view) => Doubt::None,
-        Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected => investigate(view, cluster),
+        Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected | Rewind::Useless if !rewind_allowed(view) => {
+            Doubt::None
+        }
+        Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected | Rewind::Useless => investigate(view, cluster),
         Rewind::Done => Doubt::None,
         Rewind::Failed => removal_after_failure(view, cluster).map_or(Doubt::None, Doubt::Decided),
         Rewind::Needed => diverged(view, cluster).map_or(Doubt::None, Doubt::Decided),

@@ -38,6 +38,7 @@ fn as_standby(view: &View<'_>, cluster: &Arc<Cluster>, leader: &MemberName) -> S
         | Rewind::Suspected
         | Rewind::Needed
         | Rewind::NotNeeded
+        | Rewind::Useless
         | Rewind::Done => Reason::Following { leader: leader.clone() },
     };
     match doubt {
@@ -79,9 +80,9 @@ fn in_doubt(view: &View<'_>, cluster: &Cluster) -> bool {
     match rewind {
         Rewind::Suspected | Rewind::Needed | Rewind::Failed => return true,
         Rewind::Done => return false,
-        Rewind::Unsuspected | Rewind::NotNeeded => {}
+        Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Useless => {}
     }
-    let adopted = !view.postgres().callback_called && rewind == Rewind::Unsuspected;
+    let adopted = !view.postgres().callback_called && matches!(rewind, Rewind::Unsuspected | Rewind::Useless);
     adopted || is_behind(view, cluster)
 }
 

@@ -78,8 +78,13 @@ fn recorded(view: &View<'_>) -> Option<Timeline> {
 pub fn left_alone(view: &View<'_>) -> (Vec<Mark>, Vec<Note>) {
     let settled = match view.memory.rewind {
         Rewind::Failed => Vec::new(),
-        Rewind::Unsuspected | Rewind::Suspected | Rewind::Needed | Rewind::NotNeeded | Rewind::Done => {
-            vec![Mark::Rewind(Rewind::Unsuspected)]
+        Rewind::Unsuspected
+        | Rewind::Suspected
+        | Rewind::Needed
+        | Rewind::NotNeeded
+        | Rewind::Done
+        | Rewind::Useless => {
+            vec![Mark::Rewind(Rewind::Useless)]
         }
     };
     (settled, compared(view))
