@@ -32,6 +32,7 @@ pub enum Plant {
     /// A primary that answers is no obstacle.
     RaceIgnoresPrimary,
     NofailoverIgnored,
+    /// And whoever has won is promoted; else it would only give the lock back, and take it, and give it back.
     PauseIgnoredByRace,
     /// A store that cannot be read looks like an empty cluster.
     OutageIsEmptyCluster,

@@ -13,10 +13,10 @@ impl Chance {
 
     /// One of its own for a part of the world: what other parts draw does not change what this one gets.
     pub fn fork(&mut self, part: u64) -> Self {
-        Self(self.next() ^ part.wrapping_mul(0xd134_2543_de82_ef95))
+        Self(self.draw() ^ part.wrapping_mul(0xd134_2543_de82_ef95))
     }
 
-    pub fn next(&mut self) -> u64 {
+    fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,7 +26,7 @@ impl Chance {
 
     /// 0 to `most` - 1; 0 for nothing to choose from.
     pub fn below(&mut self, most: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(most)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(most)) >> 64) as u64
     }
 
     /// True in `times` of `of` cases.

@@ -70,6 +70,25 @@ pub struct Promises {
 
 type Seen = Result<(), Violation>;
 
+fn is_promotion(job: &Job) -> bool {
+    match job {
+        Job::Promote { .. } => true,
+        Job::Bootstrap
+        | Job::PostBootstrap
+        | Job::Clone { .. }
+        | Job::Reinitialize { .. }
+        | Job::StartPrimary { .. }
+        | Job::StartStandby { .. }
+        | Job::ChangeUpstream { .. }
+        | Job::Restart { .. }
+        | Job::CrashRecovery
+        | Job::Rewind { .. }
+        | Job::Stop(_)
+        | Job::AbandonBootstrap
+        | Job::RemoveData => false,
+    }
+}
+
 impl Promises {
     pub fn new(script: &Script) -> Self {
         Self { heals: heals::Heals::new(script), ..Self::default() }
@@ -97,7 +116,11 @@ impl Promises {
     pub fn begins(&mut self, host: Host, job: &Job, world: &World) {
         self.no_loss.begins(host, job);
         self.data_kept.begins(host, job);
-        let seen = [self.pause_kept.begins(host, job, world), self.one_action.begins(host, job, world)];
+        let seen = [
+            self.lease_kept.begins(host, job, world),
+            self.pause_kept.begins(host, job, world),
+            self.one_action.begins(host, job, world),
+        ];
         self.note(seen);
     }
 

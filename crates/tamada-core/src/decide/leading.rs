@@ -27,7 +27,8 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     // 3. PostgreSQL is through with replaying, and is a primary.
     // Therefore the lock is kept for a promotion that is under way.
     let unasked = view.promotes() && !is_named(view, cluster);
-    if view.settings.pause && !view.is_primary() && !unasked {
+    let pause = view.settings.pause && !is_planted(Plant::PauseIgnoredByRace);
+    if pause && !view.is_primary() && !unasked {
         return paused_standby(view, cluster);
     }
     if let Some(step) = refused(view) {

@@ -1,12 +1,15 @@
-//! I3: no member answers `/primary` with 200 outside its lease, counted from when the renewal was sent.
+//! I3: no member answers `/primary` with 200, or promotes its PostgreSQL, outside its lease, counted from when the
+//! renewal was sent.
 //!
 //! Looked at from both sides: by true time since the sending, and by the store, which must not have given the lock to
 //! somebody else while a primary still shows itself as the leader.
 
 use std::time::Duration;
 
+use tamada_model::Job;
+
 use super::one_primary::after_meddling;
-use super::{Seen, Violation};
+use super::{Seen, Violation, is_promotion};
 use crate::store::{Changed, Changes};
 use crate::world::World;
 use crate::{Host, Moment};
@@ -32,6 +35,13 @@ impl LeaseKept {
         }
     }
 
+    pub fn begins(&self, host: Host, job: &Job, world: &World) -> Seen {
+        if !is_promotion(job) || runs(host, world) {
+            return Ok(());
+        }
+        Err(Violation::new("I3 lease", format!("{} is promoted, and its lease has ended", host.name())))
+    }
+
     pub fn meddled(&mut self, world: &World) {
         self.meddled_until = Some(world.now + after_meddling(world));
     }
@@ -42,11 +52,9 @@ impl LeaseKept {
             return Ok(());
         }
         let broken = |what: String| Err(Violation::new("I3 lease", what));
-        let Some((sent, ttl)) = member.renewed else {
-            return broken(format!("{} says that it leads, and was never given the lock", host.name()));
-        };
-        if world.now.since(sent) > ttl + slack(ttl, world) {
-            return broken(format!("{} says that it leads, {:?} after it asked", host.name(), world.now.since(sent)));
+        if !runs(host, world) {
+            let since = member.renewed.map(|(sent, _)| world.now.since(sent));
+            return broken(format!("{} says that it leads, and asked for the lock {since:?} ago", host.name()));
         }
         let meddled = self.meddled_until.is_some_and(|until| world.now < until);
         match world.store.leader() {
@@ -56,6 +64,11 @@ impl LeaseKept {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+fn runs(host: Host, world: &World) -> bool {
+    let renewed = world.members[host.0].renewed;
+    renewed.is_some_and(|(sent, ttl)| world.now.since(sent) <= ttl + slack(ttl, world))
 }
 
 /// A clock may run slow by as much as the script says.
@@ -86,6 +99,16 @@ mod tests {
         assert!(LeaseKept::default().look(&world).is_err());
         world.members[A.0].renewed = None;
         assert!(LeaseKept::default().told(A, &world).is_err());
+    }
+
+    #[test]
+    fn nor_is_it_promoted() {
+        let (mut world, ttl) = (whole(), Duration::from_secs(5));
+        let (promote, restart) = (Job::Promote { wait: ttl }, Job::Restart { timeout: None });
+        assert_eq!(LeaseKept::default().begins(A, &promote, &world), Ok(()));
+        world.members[A.0].renewed = Some((world.now - ttl * 2, ttl));
+        assert!(LeaseKept::default().begins(A, &promote, &world).is_err());
+        assert_eq!(LeaseKept::default().begins(A, &restart, &world), Ok(()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ impl OneAction {
     pub fn begins(&self, host: Host, job: &Job, world: &World) -> Seen {
         match world.fleet.is_at_work(host) {
             true => {
-                Err(Violation::new("one action", format!("{} begins to {}, and is at work", host.name(), job.text())))
+                Err(Violation::new("one action", format!("{} begins '{}', and is at work", host.name(), job.text())))
             }
             false => Ok(()),
         }
