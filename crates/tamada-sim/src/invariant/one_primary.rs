@@ -17,6 +17,7 @@ pub struct OnePrimary {
     meddled_until: Option<Moment>,
     /// Promoted behind their agents' backs, and still writable.
     by_hand: BTreeSet<Host>,
+    ever_by_hand: bool,
 }
 
 impl OnePrimary {
@@ -25,6 +26,8 @@ impl OnePrimary {
             News::Acked { host, .. } | News::Promoted { host, .. } | News::Writable { host } => {
                 self.alone(*host, world)
             }
+            // Who is promoted by hand takes a number that another may take as well.
+            News::Mixed { .. } if self.ever_by_hand => Ok(()),
             News::Mixed { host, upstream } => {
                 let what = format!("{} streams from {}, whose history is another", host.name(), upstream.name());
                 Err(Violation::new("I1 one history", what))
@@ -42,6 +45,7 @@ impl OnePrimary {
 
     pub fn promoted_by_hand(&mut self, host: Host) {
         self.by_hand.insert(host);
+        self.ever_by_hand = true;
     }
 
     pub fn look(&mut self, world: &World) -> Seen {
