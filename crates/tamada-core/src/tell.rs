@@ -11,7 +11,7 @@ use crate::agent::{Arm, Setup};
 use crate::decision::Reason;
 use crate::explain;
 use crate::guard::GuardState;
-use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory};
+use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory, Rewind};
 use crate::view::{JobView, Observation};
 
 /// The cluster as the store last told it; what we show while it is silent.
@@ -55,7 +55,7 @@ pub fn report(told: &Told<'_>) -> Report {
         failsafe_mode: settings.failsafe_mode,
         failsafe_active_until: None,
         maximum_lag_on_failover: settings.maximum_lag_on_failover.bytes(),
-        tags: Tags(told.setup.me.tags.published()),
+        tags: effective_tags(told.setup, told.memory),
         system_id: told.seen.and_then(system_id),
         scheduled_restart: told.memory.scheduled_restart.clone(),
         watchdog_failed: is_unfit_for_want_of_a_guard(told),
@@ -124,7 +124,7 @@ pub fn member(setup: &Setup, memory: &Memory, seen: &Observation, job: &JobView)
         state: Some(state(memory, Some(seen), job).text().to_owned()),
         role: Some(facts.role),
         version: Some(AgentVersion::SPOKEN.to_owned()),
-        tags: Tags(me.tags.published()),
+        tags: effective_tags(setup, memory),
         checkpoint_after_promote: checkpoint(memory, facts.role),
         pending_restart: !facts.pending_restart.is_empty(),
         pending_restart_reason: facts.pending_restart.clone(),
@@ -171,4 +171,16 @@ fn add_wal(record: &mut Member, seen: &Observation) {
 
 fn known(lsn: Lsn) -> Option<Lsn> {
     Some(lsn).filter(|lsn| !lsn.is_zero())
+}
+
+/// 1. b's data was found to be of no use ([`Rewind::Useless`]); its WAL has the highest position of all.
+/// 2. The leader is lost. b may not lead, and c lets b go first.
+///
+/// Therefore such a member tells everybody that it may not lead, as it would by its tag.
+fn effective_tags(setup: &Setup, memory: &Memory) -> Tags {
+    let mut tags = setup.me.tags.published();
+    if memory.rewind == Rewind::Useless {
+        tags.insert("nofailover".to_owned(), true.into());
+    }
+    Tags(tags)
 }
