@@ -54,9 +54,11 @@ pub fn judge(facts: &Comparison) -> Judgement {
     if let Some(because) = &facts.leader_unready {
         return Judgement::TooEarly { because: because.clone(), meanwhile: before_its_promotion(facts, kinship) };
     }
+    // Where they began, the histories do not show it, which misleads pg_rewind, too.
+    if let LastWal::Other(number) = facts.last_wal {
+        return Judgement::BeyondRewind(number);
+    }
     match kinship {
-        // The histories are the same, which misleads pg_rewind, too.
-        Kinship::Unknown if facts.last_wal == LastWal::Other => Judgement::BeyondRewind(facts.local_timeline),
         Kinship::Namesakes(number) if facts.local_timeline == facts.leader_timeline => Judgement::BeyondRewind(number),
         Kinship::Namesakes(number) => Judgement::DivergedUnseen(number),
         Kinship::Unknown => by_numbers(facts),
@@ -65,10 +67,10 @@ pub fn judge(facts: &Comparison) -> Judgement {
 
 /// A leader behind our timeline may be about to begin one of the same number.
 fn before_its_promotion(facts: &Comparison, kinship: Kinship) -> Meanwhile {
-    match kinship {
-        Kinship::Namesakes(_) => Meanwhile::StayAway,
-        Kinship::Unknown if facts.local_timeline > facts.leader_timeline => Meanwhile::StayAway,
-        Kinship::Unknown => Meanwhile::Follow,
+    match (kinship, facts.last_wal) {
+        (Kinship::Namesakes(_), _) | (_, LastWal::Other(_)) => Meanwhile::StayAway,
+        (Kinship::Unknown, _) if facts.local_timeline > facts.leader_timeline => Meanwhile::StayAway,
+        (Kinship::Unknown, LastWal::Same | LastWal::Unknown) => Meanwhile::Follow,
     }
 }
 

@@ -294,12 +294,13 @@ pub struct Comparison {
     pub shutdown_checkpoint_end: Option<Lsn>,
 }
 
-/// The end of our WAL, or of what the leader may have of it: the same bytes at the leader? Two timelines that left the
-/// same one at the same place have one history, and nothing else tells them apart.
+/// The end of the last timeline that we and the leader were on as the histories tell it: the same bytes here and there?
+/// Two timelines that left the same one at the same place have one history, and nothing else tells them apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LastWal {
     Same,
-    Other,
+    /// There are two of this number.
+    Other(Timeline),
     /// Of no interest, or not to be had here or there.
     Unknown,
 }

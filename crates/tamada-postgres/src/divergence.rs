@@ -46,13 +46,14 @@ impl Postgres {
         } else {
             waldump::checkpoint_end(self.tools(), &self.data_dir(), local.timeline, local.lsn).await
         };
+        let local_history = self.local_history(local.timeline).await;
         Ok(Comparison {
             local_timeline: local.timeline,
             local_lsn: local.lsn,
             in_recovery: local.in_recovery,
-            local_history: self.local_history(local.timeline).await,
+            last_wal: self.last_wal(upstream, &local, local_history.as_ref(), &leader).await,
+            local_history,
             leader_timeline: leader.timeline,
-            last_wal: self.last_wal(upstream, &local, &leader).await,
             leader_history: leader.history,
             leader_unready: leader.unready,
             shutdown_checkpoint_end: end,
@@ -113,12 +114,16 @@ impl Postgres {
         }
     }
 
-    async fn last_wal(&self, upstream: &Upstream, local: &Local, leader: &Leader) -> LastWal {
-        let Some((host, port)) = address(upstream).filter(|_| leader.unready.is_none()) else {
-            return LastWal::Unknown;
-        };
-        let Some(shared) = shared_in_name(local, leader) else { return LastWal::Unknown };
-        match self.compare_last_wal(&host, port, local.timeline, shared).await {
+    async fn last_wal(
+        &self,
+        upstream: &Upstream,
+        local: &Local,
+        history: Option<&History>,
+        leader: &Leader,
+    ) -> LastWal {
+        let shared = history.and_then(|history| shared_in_name(local, history, leader));
+        let (Some(shared), Some((host, port))) = (shared, address(upstream)) else { return LastWal::Unknown };
+        match self.compare_last_wal(&host, port, shared).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!("The end of our WAL could not be compared with the leader's: {}", error.in_words());
@@ -127,27 +132,24 @@ impl Postgres {
         }
     }
 
-    async fn compare_last_wal(
-        &self,
-        host: &str,
-        port: u16,
-        ours: Timeline,
-        shared: Shared,
-    ) -> Result<LastWal, PgError> {
+    async fn compare_last_wal(&self, host: &str, port: u16, shared: Shared) -> Result<LastWal, PgError> {
         let mut client = self.connect_to(host, port).await?;
-        let sql = "SELECT pg_size_bytes(current_setting('wal_segment_size')), pg_current_wal_flush_lsn()";
+        let sql = "SELECT pg_size_bytes(current_setting('wal_segment_size')), \
+                   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END";
         let row = client.ask_row(sql).await?;
         // One that was just promoted may be behind us.
         let end = row.lsn(1).unwrap_or_default().min(shared.end);
         let Some(place) = row.number(0).and_then(|size| last_wal::Place::before(end, size)) else {
             return Ok(LastWal::Unknown);
         };
-        let read = move |config: &tamada_model::PostgresConfig| Ok(last_wal::read(&config.data_dir, ours, place).ok());
+        let read = move |config: &tamada_model::PostgresConfig| {
+            let from = |timeline| last_wal::read(&config.data_dir, timeline, place).ok();
+            Ok(shared.here.into_iter().flatten().find_map(from))
+        };
         let Some(stretch) = self.files_soon(read).await?.filter(|stretch| !stretch.bytes.is_empty()) else {
             return Ok(LastWal::Unknown);
         };
-        // Where the timeline was left in the middle of a segment, the next one has its own copy of that.
-        for timeline in [Some(ours), shared.next].into_iter().flatten() {
+        for timeline in shared.there.into_iter().flatten() {
             let sql = format!(
                 "SELECT encode(pg_read_binary_file('pg_wal/{}', {}, {}, true), 'hex')",
                 place.file_name(timeline),
@@ -156,7 +158,7 @@ impl Postgres {
             );
             if let Some(theirs) = client.ask_row(&sql).await?.get(0) {
                 let same = theirs == last_wal::hex(&stretch.bytes);
-                return Ok(if same { LastWal::Same } else { LastWal::Other });
+                return Ok(if same { LastWal::Same } else { LastWal::Other(shared.timeline) });
             }
         }
         Ok(LastWal::Unknown)
@@ -245,25 +247,41 @@ impl Postgres {
     }
 }
 
-/// WAL that we and the leader have in common if our timeline is what its number says.
+/// WAL that we and the leader have in common if the histories tell all.
+#[derive(Clone, Copy)]
 struct Shared {
+    timeline: Timeline,
     end: Lsn,
-    /// The timeline for which the leader left ours.
-    next: Option<Timeline>,
+    /// In whose files it is. Where a timeline was left in the middle of a segment, the next one has a copy of that.
+    here: [Option<Timeline>; 2],
+    there: [Option<Timeline>; 2],
 }
 
-/// The first timeline needs no such look: there is only one.
-fn shared_in_name(local: &Local, leader: &Leader) -> Option<Shared> {
-    if local.timeline == Timeline::FIRST {
-        return None;
+/// The end of the last timeline on which both were. The first timeline needs no such look: there is only one.
+fn shared_in_name(local: &Local, history: &History, leader: &Leader) -> Option<Shared> {
+    let theirs = leader.history.as_ref()?;
+    let both = history.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
+    // Behind the forks that both know, either side is on a timeline, which it has left since or not.
+    let (here, our_end) = on(history, both, local.timeline);
+    let (there, their_end) = on(theirs, both, leader.timeline);
+    let shared = if here[0] == there[0] {
+        let written = Some(local.written).filter(|_| our_end.is_none());
+        let end = [written, our_end, their_end].into_iter().flatten().min()?;
+        Shared { timeline: here[0]?, end, here, there }
+    } else {
+        let (timeline, end) = *history[..both].last()?;
+        Shared { timeline, end, here: [Some(timeline), here[0]], there: [Some(timeline), there[0]] }
+    };
+    Some(shared).filter(|shared| shared.timeline != Timeline::FIRST)
+}
+
+/// The timeline behind that many forks, the next one, and where it was left for that.
+fn on(history: &History, forks: usize, last: Timeline) -> ([Option<Timeline>; 2], Option<Lsn>) {
+    let at = |index: usize| history.get(index).map_or(last, |(timeline, _)| *timeline);
+    match history.get(forks) {
+        Some((timeline, left)) => ([Some(*timeline), Some(at(forks + 1))], Some(*left)),
+        None => ([Some(last), None], None),
     }
-    if local.timeline == leader.timeline {
-        return Some(Shared { end: local.written, next: None });
-    }
-    let history = leader.history.as_ref()?;
-    let at = history.iter().position(|(timeline, _)| *timeline == local.timeline)?;
-    let next = history.get(at + 1).map_or(leader.timeline, |(timeline, _)| *timeline);
-    Some(Shared { end: local.written.min(history[at].1), next: Some(next) })
 }
 
 /// Two connections to the leader and a few short questions.

@@ -169,6 +169,20 @@ impl Wal {
         self.path(to).find(|(id, _)| self.timeline(*id) == timeline)
     }
 
+    /// Where two ways part as their history files tell it: by numbers, and by where each timeline began. The branch is
+    /// that of `ours`.
+    pub fn last_in_name(&self, ours: Point, theirs: Point) -> Option<Point> {
+        let mut at = ours;
+        loop {
+            let same = |branch| self.history(branch) == self.history(at.0);
+            let shared = self.on_timeline(self.timeline(at.0), theirs).filter(|(branch, _)| same(*branch));
+            if let Some((_, left)) = shared {
+                return Some((at.0, left.min(at.1)));
+            }
+            at = self.branch(at.0).parent?;
+        }
+    }
+
     /// Branch after branch towards the root, each with the last position of it that counts.
     fn path(&self, to: Point) -> impl Iterator<Item = Point> + '_ {
         std::iter::successors(Some(self.canonical(to)), |(id, _)| self.branch(*id).parent)

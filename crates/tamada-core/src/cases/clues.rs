@@ -157,12 +157,12 @@ pub fn divergence(words: &mut Words<'_>) -> Divergence {
     }))
 }
 
+/// `same last WAL`, `other WAL on tl 2`
 fn last_wal(words: &mut Words<'_>) -> LastWal {
-    match (words.eat("same last WAL"), words.eat("other last WAL")) {
-        (true, _) => LastWal::Same,
-        (false, true) => LastWal::Other,
-        (false, false) => LastWal::Unknown,
+    if words.eat("other WAL on tl") {
+        return LastWal::Other(words.timeline());
     }
+    if words.eat("same last WAL") { LastWal::Same } else { LastWal::Unknown }
 }
 
 /// `history 3 at 0/3000 history 4 at 0/4000`

@@ -176,12 +176,21 @@ async fn two_timelines_that_began_at_one_place_are_told_apart_by_their_wal() {
     b.run(Job::Stop(fast_stop())).await;
     let numbers = compared(&b, &c).await;
     assert_eq!((numbers.local_timeline, numbers.local_history), (numbers.leader_timeline, numbers.leader_history));
-    assert_eq!(numbers.last_wal, LastWal::Other);
+    assert_eq!(numbers.last_wal, LastWal::Other(Timeline::FIRST.next()));
 
     promoted_again(&c).await;
     let numbers = compared(&b, &c).await;
     assert!(numbers.local_timeline < numbers.leader_timeline, "{numbers:?}");
-    assert_eq!(numbers.last_wal, LastWal::Other);
+    assert_eq!(numbers.last_wal, LastWal::Other(Timeline::FIRST.next()));
+
+    // An ordinary one that went its own way from there.
+    let d = Node::standby_of(&c, "d").await;
+    assert_eq!(d.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
+    c.sql("CREATE TABLE u (x text)").await;
+    c.run(Job::Stop(fast_stop())).await;
+    let numbers = compared(&c, &d).await;
+    assert!(numbers.local_timeline < numbers.leader_timeline, "{numbers:?}");
+    assert_eq!(numbers.last_wal, LastWal::Same);
 }
 
 #[tokio::test]

@@ -229,23 +229,24 @@ impl Fleet {
             local_history: self.local_history(host, local.timeline),
             leader_timeline,
             leader_history: Some(self.wal.history(end.0)),
-            last_wal: if unready.is_some() { LastWal::Unknown } else { self.last_wal(host, &local, end) },
+            last_wal: self.last_wal(host, &local, end),
             leader_unready: unready,
             shutdown_checkpoint_end: own_end.filter(|_| behind && !local.in_recovery),
         })
     }
 
-    /// Whether what both have under the number of our timeline is the same.
+    /// Whether the last timeline that both were on, as the histories tell it, is the same.
     fn last_wal(&self, host: Host, local: &Local, leader: Point) -> LastWal {
-        let ours = self.node(host).point().and_then(|end| self.wal.on_timeline(local.timeline, end));
-        let theirs = self.wal.on_timeline(local.timeline, leader);
-        let (Some((branch, _)), Some((_, left))) = (ours, theirs) else { return LastWal::Unknown };
-        if local.timeline == Timeline::FIRST || local.written.is_zero() {
+        let Some(end) = self.node(host).point() else { return LastWal::Unknown };
+        let Some(ours) = self.wal.on_timeline(local.timeline, end) else { return LastWal::Unknown };
+        let Some((branch, left)) = self.wal.last_in_name((ours.0, local.written), leader) else {
             return LastWal::Unknown;
-        }
-        match self.wal.is_ancestor((branch, local.written.min(left)), leader) {
-            true => LastWal::Same,
-            false => LastWal::Other,
+        };
+        match self.wal.timeline(branch) {
+            Timeline::FIRST => LastWal::Unknown,
+            _ if left.is_zero() => LastWal::Unknown,
+            _ if self.wal.is_ancestor((branch, left), leader) => LastWal::Same,
+            timeline => LastWal::Other(timeline),
         }
     }
 

@@ -142,22 +142,9 @@ impl Fleet {
         if self.wal.is_ancestor(target.end, source.end) {
             return Compared::NothingToDo;
         }
-        match self.fork_by_histories(target.end, source.end) {
+        match self.wal.last_in_name(self.wal.canonical(target.end), source.end).map(|(_, left)| left) {
             Some(seen) if seen > fork.1 => Compared::Mistaken,
             Some(_) | None => Compared::Forked,
-        }
-    }
-
-    /// Where the two part as their history files tell it: by numbers, and by where each timeline began.
-    fn fork_by_histories(&self, target: Point, source: Point) -> Option<tamada_model::Lsn> {
-        let mut at = self.wal.canonical(target);
-        loop {
-            let same = |branch| self.wal.history(branch) == self.wal.history(at.0);
-            let shared = self.wal.on_timeline(self.wal.timeline(at.0), source).filter(|(branch, _)| same(*branch));
-            if let Some((_, left)) = shared {
-                return Some(left.min(at.1));
-            }
-            at = self.wal.branch(at.0).parent?;
         }
     }
 
