@@ -349,6 +349,7 @@ pub enum Unfit {
     PositionUnknown,
     TimelineUnknown,
     PrimaryAlive { who: MemberName },
+    OthersMayBeBack { seconds_left: u64 },
     // Found to be on another timeline of the leader's number; leads only if an operator names it.
     NeedsCopy,
     OutrankedByTimeline { who: MemberName, theirs: Timeline, mine: Timeline },

@@ -238,6 +238,9 @@ fn unfit(because: &Unfit) -> String {
         Unfit::PositionUnknown => "our WAL position is unknown (PostgreSQL does not answer)".into(),
         Unfit::TimelineUnknown => "our timeline is unknown and check_timeline is on".into(),
         Unfit::PrimaryAlive { who } => format!("{who} still runs as primary: it stops, or takes its lock again"),
+        Unfit::OthersMayBeBack { seconds_left } => {
+            format!("this agent has seen no leader yet, and others who had slots are not back: waiting for them, {seconds_left} s")
+        }
         Unfit::NeedsCopy => {
             "our data was found not to be the last leader's, and cannot be rewound: reinitialize this member, or name it \
              in a failover if nobody else has any"

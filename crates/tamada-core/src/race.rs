@@ -132,8 +132,30 @@ fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
     if let Some(unfit) = lag_behind_leader(view, cluster) {
         return unfit;
     }
+    if let Some(seconds_left) = waits_for_others(view, cluster) {
+        return Candidacy::unfit(Unfit::OthersMayBeBack { seconds_left });
+    }
     health_check(view, cluster, None)
 }
+
+/// 1. The store is away, longer than a lease; all member keys run out. b's host is lost, and is back before the store.
+/// 2. The store is back. a and c, who have everything, have not noticed yet; b reads first. It has never seen a leader,
+///    finds nobody to ask, and takes the lock.
+/// 3. What b lacks is gone, although two living members had it.
+///
+/// Therefore a new agent that knows of others only by their slots gives them a moment to show themselves. One that has
+/// seen a leader knows whom to ask.
+fn waits_for_others(view: &View<'_>, cluster: &Cluster) -> Option<u64> {
+    let knows_them = view.memory.cluster_with_leader.as_ref().is_some_and(|before| before.leader_name().is_some());
+    let is_there = |slot: &String| cluster.members.keys().any(|name| name.slot_name() == *slot);
+    let missing = cluster.status.slots.keys().any(|slot| !is_there(slot) && *slot != view.me.name.slot_name());
+    let opened = view.memory.race_opened.unwrap_or(view.now.mono);
+    let left = view.now.mono.until(opened + view.settings.loop_wait.min(OTHERS_PATIENCE));
+    (missing && !knows_them && !left.is_zero()).then(|| left.as_secs_f64().ceil() as u64)
+}
+
+/// Connections to a store that was away are tried again within that time.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// 12.8: not too far behind what the leader last told.
 fn lag_behind_leader(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {

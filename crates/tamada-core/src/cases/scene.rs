@@ -102,6 +102,10 @@ impl Scene {
             ("initialize", "") => self.set_initialize(&mut words),
             ("request", "") => self.set_request(&mut words),
             ("published", "") => self.cluster.status.optime = words.lsn(),
+            ("slots", "") => {
+                let at = tamada_model::Lsn::default();
+                self.cluster.status.slots = words.rest().split(", ").map(|name| (name.to_owned(), at)).collect();
+            }
             ("kept", "slots") => self.cluster.status.retain_slots = words.rest().split(", ").map(Into::into).collect(),
             ("history", "") => self.set_history(&mut words),
             ("history", "file") => self.history_file = Some(clues::history_file(&mut words)),

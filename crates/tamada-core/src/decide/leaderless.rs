@@ -126,6 +126,7 @@ fn standing(because: &Unfit) -> Standing {
         | Unfit::PositionUnknown
         | Unfit::TimelineUnknown
         | Unfit::PrimaryAlive { .. }
+        | Unfit::OthersMayBeBack { .. }
         | Unfit::NeedsCopy
         | Unfit::OutrankedByTimeline { .. }
         | Unfit::OutrankedByPosition { .. }
