@@ -158,7 +158,7 @@ fn waits_for_others(view: &View<'_>, cluster: &Cluster) -> Option<u64> {
 const OTHERS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// 12.8: not too far behind what the leader last told.
-fn lag_behind_leader(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
+pub fn lag_behind_leader(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
     let Some(mine) = view.live().map(Live::wal_position) else {
         return Some(Candidacy::unfit(Unfit::PositionUnknown));
     };

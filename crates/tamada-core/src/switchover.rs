@@ -127,7 +127,17 @@ fn named_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest
         Some(behind) if request.leader.is_some() && streaming => return Candidacy::unfit(behind),
         Some(_) | None => {}
     }
-    Candidacy::Fit(Vec::new())
+    lags_in_switchover(view, cluster, request).unwrap_or(Candidacy::Fit(Vec::new()))
+}
+
+/// 1. A switchover to b is asked for. Before a gets to it, a is lost; b is far behind.
+/// 2. b finds itself named, compares itself with nobody, and leads.
+/// 3. A planned change has lost more than an unplanned one may.
+///
+/// Therefore a switchover whose old leader is gone is bound by `maximum_lag_on_failover` like any failover. (Not so in the
+/// original.) A manual failover is not: who asks for that knows why.
+fn lags_in_switchover(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Option<Candidacy> {
+    request.leader.as_ref().and_then(|_| race::lag_behind_leader(view, cluster))
 }
 
 /// We lack what the leader published last, and it is not long ago that the lock became free.
@@ -191,7 +201,8 @@ fn without_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverReque
     // veto, too: who has less lets it go first.
     match behind_published(view, cluster) {
         Some(behind) if request.leader.is_some() => Candidacy::unfit(behind),
-        Some(_) | None => race::health_check(view, cluster, request.leader.as_ref()),
+        Some(_) | None => lags_in_switchover(view, cluster, request)
+            .unwrap_or_else(|| race::health_check(view, cluster, request.leader.as_ref())),
     }
 }
 
@@ -214,11 +225,18 @@ fn ask_one(view: &View<'_>, cluster: &Cluster, name: &MemberName, member: &Membe
     };
     match answers.get(name) {
         Some(PeerAnswer::Answered(status)) => match limitation(status) {
+            None if lags(view, cluster, status) => Health::Bad(unfit_note(act, name, "too far behind")),
             None => Health::Good,
             Some(why) => Health::Bad(unfit_note(act, name, why)),
         },
         Some(PeerAnswer::Silent { .. }) | None => Health::Bad(unfit_note(act, name, "not reachable")),
     }
+}
+
+/// It will not lead by a switchover (see [`lags_in_switchover`]); nobody waits for it then.
+fn lags(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> bool {
+    let switchover = cluster.failover.as_ref().is_some_and(|request| request.value.leader.is_some());
+    switchover && cluster.status.optime - status.position > view.settings.maximum_lag_on_failover
 }
 
 fn unfit_note(act: &str, name: &MemberName, why: &str) -> Note {
