@@ -16,8 +16,4 @@ esac
 cargo build --locked --profile swarm -p tamada-sim
 sim=${CARGO_TARGET_DIR:-target}/swarm/tamada-sim
 say "tamada-sim run ${first[*]} $*"
-result=0
-"$sim" run "${first[@]}" "$@" --threads "$(nproc)" || result=$?
-if [ "$result" != 0 ]; then
-  fail "$sim replay SEED tells what happened in a seed, $sim shrink SEED what of it matters."
-fi
+exec "$sim" run "${first[@]}" "$@" --threads "$(nproc)"

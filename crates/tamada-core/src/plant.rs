@@ -29,8 +29,9 @@ pub enum Plant {
     /// Nobody is asked before the lock is taken: whoever does not speak is taken to be behind.
     RaceAsksNobody,
     RaceIgnoresLag,
-    /// A primary that answers is no obstacle.
-    RaceIgnoresPrimary,
+    /// Whoever answers is no obstacle, a primary as little as one that has more WAL. (Only the first of these: a primary
+    /// without the lock has stopped before anybody could take it.)
+    RaceIgnoresAnswers,
     NofailoverIgnored,
     /// And whoever has won is promoted; else it would only give the lock back, and take it, and give it back.
     PauseIgnoredByRace,

@@ -298,10 +298,10 @@ fn veto(
     mine: Lsn,
     notes: &mut Vec<Note>,
 ) -> Option<Unfit> {
-    if is_limited(status) {
+    if is_limited(status) || is_planted(Plant::RaceIgnoresAnswers) {
         return None;
     }
-    if !status.in_recovery && !is_planted(Plant::RaceIgnoresPrimary) {
+    if !status.in_recovery {
         notes.push(Note::warning(format!("Primary ({who}) is still alive")));
         return Some(Unfit::PrimaryAlive { who: who.clone() });
     }

@@ -143,6 +143,11 @@ impl Promises {
         self.no_loss.released(host, world);
     }
 
+    /// A member's agent is asked to end.
+    pub fn leaves(&mut self, host: Host) {
+        self.no_loss.leaves(host);
+    }
+
     /// Once a second.
     pub fn look(&mut self, world: &World) {
         let seen = [

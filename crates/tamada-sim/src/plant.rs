@@ -53,7 +53,7 @@ pub const PLANTS: &[Plant] = &[
     core("race-ignores-timeline", InCore::RaceIgnoresTimeline, 0),
     core("race-asks-nobody", InCore::RaceAsksNobody, 0),
     core("race-ignores-lag", InCore::RaceIgnoresLag, 0),
-    core("race-ignores-primary", InCore::RaceIgnoresPrimary, 0),
+    core("race-ignores-answers", InCore::RaceIgnoresAnswers, 0),
     core("nofailover-ignored", InCore::NofailoverIgnored, 0),
     core("pause-ignored-by-race", InCore::PauseIgnoredByRace, 0),
     core("outage-is-empty-cluster", InCore::OutageIsEmptyCluster, 0),

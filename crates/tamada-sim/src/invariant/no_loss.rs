@@ -34,6 +34,13 @@ impl NoLoss {
         self.handed_over = None;
     }
 
+    /// It is to be shut down: it goes whether or not anybody has everything.
+    pub fn leaves(&mut self, host: Host) {
+        if self.stopping == Some(host) {
+            self.forget();
+        }
+    }
+
     /// What an operator takes away is no longer the agents' to keep.
     pub fn meddled(&mut self) {
         self.forget();
@@ -132,6 +139,18 @@ mod tests {
         world.ledger.settle(write, Fate::Acknowledged { host: A, at: world.now, end, synchronous: true });
         let news = promoted(&mut world, B);
         assert!(promise.news(&news, &world).is_err());
+    }
+
+    #[test]
+    fn one_that_is_shut_down_meanwhile_does_not_wait_for_anybody() {
+        let (mut world, mut promise) = (with_b_behind(), NoLoss::default());
+        promise.begins(A, &stop_for_a_switchover());
+        promise.leaves(A);
+        world.with_fleet(|fleet, now, _| fleet.stop_by_hand(A, StopMode::Fast, now));
+        world.passes(Duration::from_secs(10));
+        promise.released(A, &world);
+        let news = promoted(&mut world, B);
+        assert_eq!(promise.news(&news, &world), Ok(()));
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl World {
             }
             Fault::StopAgent(host) => {
                 self.members[host.0].kept_down += 1;
+                self.watch(|promises, _| promises.leaves(host));
                 self.hear_later(host, Duration::ZERO, Event::Shutdown);
             }
             Fault::KillGuard(host) => self.kill_guard(host),
