@@ -157,6 +157,7 @@ impl Promises {
             self.sync_key.look(world),
         ];
         self.note(seen);
+        self.bounded_loss.look(world);
         self.fulfilled = self.heals.look(world) && self.history_whole.look(world).is_ok();
     }
 

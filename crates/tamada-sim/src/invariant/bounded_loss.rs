@@ -6,13 +6,16 @@ use std::time::Duration;
 use tamada_model::Lsn;
 
 use super::{Seen, Violation};
-use crate::Moment;
 use crate::postgres::News;
+use crate::wal::BranchId;
 use crate::world::World;
+use crate::{Host, Moment};
 
 #[derive(Debug, Default)]
 pub struct BoundedLoss {
     meddled_until: Option<Moment>,
+    /// What the lock's holder wrote on last.
+    led_on: Option<BranchId>,
 }
 
 impl BoundedLoss {
@@ -21,16 +24,40 @@ impl BoundedLoss {
         self.meddled_until = Some(world.now + super::one_primary::after_meddling(world) + Duration::from_secs(60));
     }
 
-    pub fn news(&self, news: &News, world: &World) -> Seen {
+    /// Whose position is published.
+    pub fn look(&mut self, world: &World) {
+        let leader = world.store.leader().and_then(|(name, _)| world.host(name.as_str()));
+        let writable = leader.filter(|leader| world.fleet.is_writable(*leader));
+        let branch = writable.and_then(|leader| world.fleet.data(leader)).map(|(branch, _)| branch);
+        self.led_on = branch.or(self.led_on);
+    }
+
+    /// Where the new leader's WAL parted from the old one's. On another timeline it may have come further than that; who
+    /// does not want timelines to be checked in a race has only the numbers.
+    fn parted(&self, branch: BranchId, fork: Lsn, published: Lsn, world: &World) -> Lsn {
+        match self.led_on.filter(|_| world.script.check_timeline) {
+            Some(led_on) => world.fleet.wal().fork((led_on, published), (branch, fork)).1,
+            None => fork,
+        }
+    }
+
+    pub fn news(&mut self, news: &News, world: &World) -> Seen {
         let News::Promoted { host, branch } = news else {
             return Ok(());
         };
-        let Some((_, fork)) = world.fleet.wal().branch(*branch).parent else {
+        let seen = self.promoted(*host, *branch, world);
+        self.look(world);
+        seen
+    }
+
+    fn promoted(&self, host: Host, branch: BranchId, world: &World) -> Seen {
+        let Some((_, fork)) = world.fleet.wal().branch(branch).parent else {
             return Ok(());
         };
         let published = world.published();
+        let fork = self.parted(branch, fork, published, world);
         let allowed = Lsn::new(fork.bytes().saturating_add(world.script.maximum_lag));
-        let excused = world.just_woke(*host) || self.meddled_until.is_some_and(|until| world.now < until);
+        let excused = world.just_woke(host) || self.meddled_until.is_some_and(|until| world.now < until);
         if excused || published <= allowed {
             return Ok(());
         }
@@ -46,7 +73,6 @@ mod tests {
 
     use super::super::hands::{A, B, C, promote, with_b_behind};
     use super::*;
-    use crate::Host;
 
     /// `a` has published where it is, and then another is promoted.
     fn after_a_failover(to: Host, maximum_lag: u64) -> (World, News) {
@@ -65,6 +91,24 @@ mod tests {
         for (to, maximum_lag, keeps) in [(C, 0, true), (B, 1 << 20, true), (B, 0, false)] {
             let (world, news) = after_a_failover(to, maximum_lag);
             assert_eq!(BoundedLoss::default().news(&news, &world).is_ok(), keeps, "{to:?} with {maximum_lag}");
+        }
+    }
+
+    #[test]
+    fn where_timelines_are_checked_wal_of_one_that_was_left_does_not_count() {
+        for (check_timeline, keeps) in [(true, false), (false, true)] {
+            let mut promise = BoundedLoss::default();
+            let (mut world, _) = after_a_failover(B, 0);
+            world.script.check_timeline = check_timeline;
+            world.store.put_raw("leader", "b", world.now);
+            promise.look(&world);
+            // By its number alone, this is behind `c`.
+            let (_, optime) = world.fleet.data(B).expect("it leads");
+            let status = status_json(&Status { optime, ..Status::default() });
+            world.store.put_raw(STATUS, &status, world.now);
+            promote(&mut world, C);
+            let (branch, _) = world.fleet.data(C).expect("it is a primary");
+            assert_eq!(promise.news(&News::Promoted { host: C, branch }, &world).is_ok(), keeps);
         }
     }
 
