@@ -10,7 +10,6 @@ use crate::Host;
 use crate::plant::Planted;
 use crate::postgres::node::{Control, Data, Files};
 use crate::postgres::{Fleet, Life, Net, News, Remover};
-use crate::wal::Point;
 
 /// What pg_rewind finds when it has compared the histories.
 enum Compared {
