@@ -243,6 +243,10 @@ impl Agent {
     }
 
     fn view<'a>(&'a self, seen: &'a Observation, now: Now) -> View<'a> {
+        let now = match &seen.cluster {
+            Seen::Fresh { at, .. } if is_planted(Plant::OldViewReused) => Now { mono: *at, ..now },
+            Seen::Fresh { .. } | Seen::Dark { .. } => now,
+        };
         View {
             me: &self.setup.me,
             settings: &self.setup.settings,

@@ -16,7 +16,7 @@ pub enum Plant {
     /// (That the lease is renewed, looked at and asserted, and that an old view is thrown away, are lines behind one
     /// another: each alone would do.)
     PromotionUnchecked,
-    /// What was seen before a freeze is decided on after it.
+    /// What was seen before a freeze is decided on after it, as if no time had passed.
     OldViewReused,
     /// PostgreSQL is stopped when the lock is seen to be lost, not before.
     NoGivingUp,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tamada_model::Lsn;
+use tamada_wire::keys::{HISTORY, parse_history};
 
 use super::{Seen, Violation};
 use crate::postgres::News;
@@ -33,9 +34,12 @@ impl BoundedLoss {
     }
 
     /// Where the new leader's WAL parted from the old one's. On another timeline it may have come further than that; who
-    /// does not want timelines to be checked in a race has only the numbers.
+    /// does not want timelines to be checked in a race, or cannot know of the last one, has only the numbers.
     fn parted(&self, branch: BranchId, fork: Lsn, published: Lsn, world: &World) -> Lsn {
-        match self.led_on.filter(|_| world.script.check_timeline) {
+        let told = world.store.raw(HISTORY).unwrap_or_default();
+        let last = parse_history(told.as_bytes()).unwrap_or_default().pop().map_or(0, |entry| entry.timeline);
+        let is_known = |led_on: &BranchId| world.fleet.wal().timeline(*led_on).number() <= last + 1;
+        match self.led_on.filter(|led_on| world.script.check_timeline && is_known(led_on)) {
             Some(led_on) => world.fleet.wal().fork((led_on, published), (branch, fork)).1,
             None => fork,
         }
@@ -101,6 +105,7 @@ mod tests {
             let (mut world, _) = after_a_failover(B, 0);
             world.script.check_timeline = check_timeline;
             world.store.put_raw("leader", "b", world.now);
+            world.store.put_raw(HISTORY, r#"[[1, 100, ""]]"#, world.now);
             promise.look(&world);
             // By its number alone, this is behind `c`.
             let (_, optime) = world.fleet.data(B).expect("it leads");

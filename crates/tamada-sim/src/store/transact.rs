@@ -57,10 +57,9 @@ impl Store {
     /// What leases have to say. Nobody asks of inner transactions: they name leases that are granted beside them.
     fn refusal(&self, ops: &[Op]) -> Option<Refusal> {
         let exists = |lease: &LeaseId| *lease == 0 || self.leases.contains_key(lease);
-        let ended = |lease: &LeaseId| !exists(lease) && !self.plants.has(Planted::EndedLeaseAccepted);
         let refused = |op: &Op| match op {
             Op::Put { lease, .. } | Op::Move { lease, .. } | Op::KeepAlive(lease) | Op::Revoke(lease) => {
-                ended(lease).then_some(Refusal::LeaseNotFound)
+                (!exists(lease)).then_some(Refusal::LeaseNotFound)
             }
             Op::Grant { lease, .. } => exists(lease).then_some(Refusal::LeaseExists),
             Op::Look(_) | Op::Delete(_) | Op::DeleteAll | Op::Txn(_) => None,
