@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tamada_model::{
-    Cluster, FailoverKind, FailoverRequest, Live, Lsn, Member, MemberName, PeerAnswer, PeerStatus, Stamped,
+    Cluster, FailoverKind, FailoverRequest, Live, Lsn, Member, MemberName, PeerAnswer, PeerStatus, Stamped, WalBytes,
 };
 
 use crate::View;
@@ -315,6 +315,10 @@ fn leaders_position(view: &View<'_>, cluster: &Cluster) -> Lsn {
     cluster.status.optime.max(own.unwrap_or_default())
 }
 
+/// From the beginning of the shutdown checkpoint, WAL does not go on for longer than this. Who has more has it from
+/// another timeline.
+const ENDING: u64 = 8192;
+
 /// `None`: it can lead. Else the log line, with `<x>` for its name.
 fn fitness(view: &View<'_>, cluster: &Cluster, answer: Option<&PeerAnswer>, must_have: Option<Lsn>) -> Option<String> {
     let status = match answer {
@@ -323,6 +327,9 @@ fn fitness(view: &View<'_>, cluster: &Cluster, answer: Option<&PeerAnswer>, must
     };
     if let Some(why) = limitation(status) {
         return Some(format!("Member <x> is {why}"));
+    }
+    if must_have.is_some_and(|end| status.position > end + WalBytes::new(ENDING)) {
+        return Some("Member <x> has WAL that is not ours".into());
     }
     let lags = match must_have {
         Some(needed) => status.position < needed,

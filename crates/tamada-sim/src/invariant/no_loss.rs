@@ -3,21 +3,26 @@
 //! A switchover: the old leader stopped cleanly, waited for a successor that has everything, and gave the lock away.
 //! Synchronous: the commit waited for a standby of the `sync` key, and only one of those may lead next.
 
+use std::time::Duration;
+
 use tamada_model::Job;
 
 use super::{Seen, Violation};
-use crate::Host;
 use crate::ledger::Acknowledged;
 use crate::postgres::News;
 use crate::wal::Point;
 use crate::world::World;
+use crate::{Host, Moment};
+
+/// Whoever proved to have everything has so long to take the lock. If it is gone by then, it is a failover like any other.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub struct NoLoss {
     /// It stops for a switchover.
     stopping: Option<Host>,
-    /// Where its WAL ended when it gave the lock away.
-    handed_over: Option<(Host, Point)>,
+    /// Where its WAL ended when it gave the lock away, and when that was.
+    handed_over: Option<(Host, Point, Moment)>,
 }
 
 impl NoLoss {
@@ -49,7 +54,7 @@ impl NoLoss {
     /// It gave the lock away, and did not just lose it.
     pub fn released(&mut self, host: Host, world: &World) {
         let stopped = self.stopping.take() == Some(host) && !world.fleet.is_writable(host);
-        self.handed_over = world.fleet.data(host).filter(|_| stopped).map(|point| (host, point));
+        self.handed_over = world.fleet.data(host).filter(|_| stopped).map(|point| (host, point, world.now));
     }
 
     pub fn news(&mut self, news: &News, world: &World) -> Seen {
@@ -62,9 +67,10 @@ impl NoLoss {
         }
         let wal = world.fleet.wal();
         let here = (*branch, wal.branch(*branch).end);
-        let handed_over = self.handed_over.take().filter(|(from, _)| from != host);
+        let handed_over =
+            self.handed_over.take().filter(|(from, _, at)| from != host && world.now.since(*at) < PATIENCE);
         let promised = |write: &Acknowledged| {
-            write.synchronous || handed_over.is_some_and(|(_, end)| wal.is_ancestor(write.end, end))
+            write.synchronous || handed_over.is_some_and(|(_, end, _)| wal.is_ancestor(write.end, end))
         };
         // Older ones were looked for when those were promoted who have them.
         let mut lost = world.ledger.newest().take(500).filter(|write| !wal.is_ancestor(write.end, here));

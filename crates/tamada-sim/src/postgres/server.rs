@@ -32,6 +32,11 @@ impl Fleet {
             (false, true) => ControlState::InCrashRecovery,
             (false, false) => ControlState::StartingUp,
         };
+        if signal {
+            // Written before anything is replayed: from now on this is a standby's data, whatever it was.
+            let checkpoint = (files.control.checkpoint_timeline, files.control.checkpoint);
+            files.control.min_recovery.get_or_insert(checkpoint);
+        }
         files.slots.values_mut().for_each(|slot| slot.active = false);
         let recovery = signal.then(|| Recovery::new(files.end.1));
         node.server = Some(Server {
@@ -82,10 +87,6 @@ impl Fleet {
     }
 
     fn standby_is_ready(&mut self, host: Host, promote: bool) {
-        if let Some(files) = self.node_mut(host).files_mut() {
-            let timeline = files.control.checkpoint_timeline;
-            files.control.min_recovery.get_or_insert((timeline, files.control.checkpoint));
-        }
         self.catch_up(host);
         if promote { self.begin_promotion(host) } else { self.seek(host, Duration::ZERO) }
     }
