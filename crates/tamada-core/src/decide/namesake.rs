@@ -24,12 +24,18 @@ pub enum Pointing {
 }
 
 pub fn may_point_at(view: &View<'_>, cluster: &Cluster, upstream: &Upstream) -> Pointing {
-    let Some(leader) = named(cluster, upstream).filter(|_| may_have_namesakes(view)) else {
+    let Some(leader) = named(cluster, upstream) else {
         return Pointing::Allowed;
     };
-    match &view.seen.asked.divergence {
-        None => Pointing::Ask(Fact::Divergence(upstream.clone())),
-        Some(found) => by_look(found, leader),
+    match (&view.seen.asked.divergence, may_have_namesakes(view)) {
+        (None, false) => Pointing::Allowed,
+        (None, true) => Pointing::Ask(Fact::Divergence(upstream.clone())),
+        (Some(found), true) => by_look(found, leader),
+        // What we know of our timeline may be older than the look.
+        (Some(found), false) => match by_look(found, leader) {
+            Pointing::Never(reason) => Pointing::Never(reason),
+            Pointing::Allowed | Pointing::Ask(_) | Pointing::NotYet(_) => Pointing::Allowed,
+        },
     }
 }
 
