@@ -226,7 +226,8 @@ impl Memory {
     pub fn apply(&mut self, mark: &Mark, now: Now) {
         match mark {
             Mark::SuspectDivergence => {
-                if self.rewind != Rewind::Needed {
+                // What is known is not forgotten for a suspicion.
+                if !matches!(self.rewind, Rewind::Needed | Rewind::Useless) {
                     self.rewind = Rewind::Suspected;
                 }
             }

@@ -50,8 +50,13 @@ impl Agent {
             true => self.was_writable(),
             false => self.may_be_writable(),
         };
-        if self.seen.is_some() && !may_be_writable {
-            return Some(Arm::Off);
+        // 1. Our predecessor had PostgreSQL begin a promotion, and was killed.
+        // 2. We are started, see a standby, and let the guard go; then we are frozen.
+        // 3. The standby is a primary, and nobody watches it.
+        // Therefore what a predecessor armed is let go only when PostgreSQL does not run.
+        if let Some(seen) = self.seen.as_ref().filter(|_| !may_be_writable) {
+            let ours = self.armed.is_some() || !seen.postgres.process.is_running();
+            return ours.then_some(Arm::Off);
         }
         if let Some(lease) = self.memory.lease {
             return Some(Arm::Until { fence_at: lease.fence_at(), ends_at: lease.ends_at() });
