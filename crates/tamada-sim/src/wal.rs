@@ -50,6 +50,13 @@ pub enum Written {
 }
 
 impl Written {
+    fn is_checkpoint(self) -> bool {
+        match self {
+            Written::ShutdownCheckpoint | Written::OnlineCheckpoint => true,
+            Written::Write(_) | Written::EndOfRecovery => false,
+        }
+    }
+
     fn size(self, chance: &mut Chance) -> WalBytes {
         WalBytes::new(match self {
             Written::Write(_) => 0x100 + 8 * chance.below(0x80),
@@ -201,6 +208,16 @@ impl Wal {
         let begun = |branch: BranchId| self.branch(branch).records.first().is_some_and(|record| record.end <= end);
         let same = self.branch(mine).parent.is_some() && self.branch(mine).parent == self.branch(twin).parent;
         (same && mine != twin && bare(mine) && bare(twin) && begun(mine) == begun(twin)).then_some((twin, end))
+    }
+
+    /// Where the last checkpoint on the way to there begins, and on which timeline.
+    pub fn last_checkpoint(&self, to: Point) -> Option<(Lsn, Timeline)> {
+        self.path(to).find_map(|(branch, limit)| {
+            let records = self.branch(branch).records.iter().rev();
+            let mut checkpoints = records.filter(|record| record.end <= limit && record.what.is_checkpoint());
+            let begins = checkpoints.next()?.end.bytes() - CHECKPOINT;
+            Some((Lsn::new(begins), self.timeline(branch)))
+        })
     }
 
     /// The branch on which the last byte before the position was written.

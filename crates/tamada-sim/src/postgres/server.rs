@@ -303,9 +303,12 @@ impl Fleet {
         let Some((branch, _)) = self.node(host).point() else { return };
         let at = self.wal.canonical((branch, replayed));
         let timeline = self.wal.timeline(at.0);
+        let restart_point = self.wal.last_checkpoint(at);
         if let Some(files) = self.node_mut(host).files_mut() {
             files.control.state = state;
-            files.control.checkpoint_timeline = timeline;
+            if let Some((begins, timeline)) = restart_point.filter(|(begins, _)| *begins > files.control.checkpoint) {
+                (files.control.checkpoint, files.control.checkpoint_timeline) = (begins, timeline);
+            }
             files.control.min_recovery = Some((timeline, replayed));
         }
     }
