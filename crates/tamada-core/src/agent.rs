@@ -27,6 +27,7 @@ use tamada_model::{Cluster, Member, Mono, Now, PostgresFacts, Report, Request, S
 
 use crate::decide::decide;
 use crate::decision::{Decision, Leave, Note, Reason, Step};
+use crate::lease::HeldLease;
 use crate::memory::{CheckpointAfterPromote, Memory};
 use crate::plan::{Act, DcsWrite, Plan, Then, WriteOutcome, plan};
 use crate::plant::{Plant, is_planted};
@@ -111,6 +112,10 @@ pub struct Agent {
     fenced: Option<Mono>,
     /// What the guard was told last.
     armed: Option<Arm>,
+    /// When we first were asked anything.
+    born: Option<Mono>,
+    /// Rewinds that failed in a row.
+    failed_rewinds: u32,
     store_dark_since: Option<Mono>,
 }
 
@@ -138,6 +143,8 @@ impl Agent {
             said: Said::default(),
             fenced: None,
             armed: None,
+            born: None,
+            failed_rewinds: 0,
             store_dark_since: None,
         }
     }
@@ -189,7 +196,7 @@ impl Agent {
             }
         }
         self.go_on(now, &mut effects);
-        self.arm(&mut effects);
+        self.arm(now, &mut effects);
         effects
     }
 
@@ -198,9 +205,17 @@ impl Agent {
     /// 3. The guard waits for the end of the 30; b leads from the end of the 20 on.
     ///
     /// Therefore a shorter ttl is believed from when we hear of it.
+    ///
+    /// 1. The cluster is paused; a, the leader, does not reach the store for longer than its lease.
+    /// 2. It is resumed; a hears of that with the first reading after the outage, in which the lock is free.
+    /// 3. a remembers a lease that has ended, and stops the primary that it could have led on with.
+    ///
+    /// Therefore the end of a pause forgets a lease that ended in it.
     fn set_up(&mut self, setup: Setup, now: Now) {
         let ttl = setup.settings.ttl;
-        self.memory.lease = self.memory.lease.map(|lease| lease.at_most(ttl, now.mono));
+        let resumed = self.setup.settings.pause && !setup.settings.pause;
+        let counts = |lease: &HeldLease| !resumed || now.mono < lease.fence_at();
+        self.memory.lease = self.memory.lease.map(|lease| lease.at_most(ttl, now.mono)).filter(counts);
         self.setup = setup;
         self.again = true;
     }
@@ -280,6 +295,8 @@ impl Agent {
             }
             Err(because) => {
                 let since = *self.store_dark_since.get_or_insert(asked_at);
+                // What was waited for before says nothing about who is there when the store is back.
+                self.memory.race_opened = None;
                 Seen::Dark { since, because }
             }
         };

@@ -148,13 +148,15 @@ fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
 fn waits_for_others(view: &View<'_>, cluster: &Cluster) -> Option<u64> {
     let knows_them = view.memory.cluster_with_leader.as_ref().is_some_and(|before| before.leader_name().is_some());
     let is_there = |slot: &String| cluster.members.keys().any(|name| name.slot_name() == *slot);
-    let missing = cluster.status.slots.keys().any(|slot| !is_there(slot) && *slot != view.me.name.slot_name());
+    let is_members =
+        |slot: &String| *slot != view.me.name.slot_name() && !view.settings.permanent_slots.contains_key(slot);
+    let missing = cluster.status.slots.keys().any(|slot| is_members(slot) && !is_there(slot));
     let opened = view.memory.race_opened.unwrap_or(view.now.mono);
     let left = view.now.mono.until(opened + view.settings.loop_wait.min(OTHERS_PATIENCE));
     (missing && !knows_them && !left.is_zero()).then(|| left.as_secs_f64().ceil() as u64)
 }
 
-/// Connections to a store that was away are tried again within that time.
+/// Connections to a store that was away are tried again within that time, or within a loop if that is less.
 const OTHERS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// 12.8: not too far behind what the leader last told.
@@ -283,8 +285,11 @@ fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> ByTim
     };
     let known = cluster.history.as_ref().map(|history| history.value.as_slice()).unwrap_or_default();
     let left_at = known.iter().find(|entry| entry.timeline == theirs.number()).map(|entry| entry.lsn);
+    // The key may hold the last few only (`max_timelines_history`).
+    let forgotten = known.first().is_some_and(|oldest| theirs.number() < oldest.timeline);
     match theirs.cmp(&mine) {
         Ordering::Greater if cluster.timeline() >= Some(theirs) => ByTimeline::Theirs { theirs, mine },
+        Ordering::Less if forgotten && cluster.timeline() >= Some(mine) => ByTimeline::Mine,
         Ordering::Less if left_at.is_some_and(|fork| status.position > fork) => ByTimeline::Mine,
         Ordering::Greater | Ordering::Less | Ordering::Equal => ByTimeline::Neither,
     }

@@ -8,7 +8,9 @@
 //! told before PostgreSQL can become writable, and let go only when PostgreSQL cannot be writable any more: losing the
 //! lease, or dying, lets nobody go.
 
-use tamada_model::Mono;
+use std::time::Duration;
+
+use tamada_model::{Mono, Now};
 
 use super::{Agent, Effect};
 
@@ -25,8 +27,9 @@ pub enum Arm {
 
 impl Agent {
     /// Tells the guard what has changed: an end that moves, before anything else is done; that it may rest, after.
-    pub(super) fn arm(&mut self, effects: &mut Vec<Effect>) {
-        let wanted = self.wanted_arm();
+    pub(super) fn arm(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let born = *self.born.get_or_insert(now.mono);
+        let wanted = self.wanted_arm(now.mono.since(born));
         let Some(arm) = wanted.filter(|_| wanted != self.armed) else {
             return;
         };
@@ -38,7 +41,7 @@ impl Agent {
     }
 
     /// `None`: as it was, even if a predecessor of ours said so.
-    fn wanted_arm(&self) -> Option<Arm> {
+    fn wanted_arm(&self, age: Duration) -> Option<Arm> {
         if self.setup.settings.pause || is_planted(Plant::NoGivingUp) {
             return Some(Arm::Off);
         }
@@ -53,9 +56,10 @@ impl Agent {
         // 1. Our predecessor had PostgreSQL begin a promotion, and was killed.
         // 2. We are started, see a standby, and let the guard go; then we are frozen.
         // 3. The standby is a primary, and nobody watches it.
-        // Therefore what a predecessor armed is let go only when PostgreSQL does not run.
+        // Therefore what a predecessor armed is let go only when PostgreSQL does not run, or its lease must have ended.
         if let Some(seen) = self.seen.as_ref().filter(|_| !may_be_writable) {
-            let ours = self.armed.is_some() || !seen.postgres.process.is_running();
+            let ended = age > self.setup.settings.ttl;
+            let ours = self.armed.is_some() || ended || !seen.postgres.process.is_running();
             return ours.then_some(Arm::Off);
         }
         if let Some(lease) = self.memory.lease {

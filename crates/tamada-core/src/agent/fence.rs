@@ -44,7 +44,8 @@ impl Agent {
     pub(super) fn was_writable(&self) -> bool {
         let running = self.seen.as_ref().filter(|seen| seen.postgres.process.is_running());
         running.is_some_and(|seen| match &seen.postgres.answers {
-            Answers::Live(live) => live.is_primary(),
+            // A standby that was told to promote itself will be a primary without asking again.
+            Answers::Live(live) => live.is_primary() || seen.postgres.role == Role::Promoted,
             Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => seen.postgres.role.is_primary(),
         })
     }

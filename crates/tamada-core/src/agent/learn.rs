@@ -37,7 +37,9 @@ impl Agent {
             self.memory.was_paused = true;
         } else if self.memory.was_paused {
             self.memory.was_paused = false;
-            self.memory.rewind = Rewind::Unsuspected;
+            if self.memory.rewind != Rewind::Useless {
+                self.memory.rewind = Rewind::Unsuspected;
+            }
         }
     }
 
@@ -260,7 +262,7 @@ impl Agent {
                 }
             }
             Job::Promote { .. } => self.memory.pre_promote_refused = *end == JobEnd::PrePromoteRefused,
-            Job::Rewind { .. } => self.memory.rewind = after_rewind(end, self.failures),
+            Job::Rewind { .. } => self.learn_rewind(end),
             Job::CrashRecovery => {}
             Job::Clone { .. } | Job::Reinitialize { .. } | Job::RemoveData => {
                 self.memory.rewind = Rewind::Unsuspected;
@@ -276,12 +278,25 @@ impl Agent {
 /// is tried again before an operator has to look.
 const REWINDS: u32 = 3;
 
-fn after_rewind(end: &JobEnd, failures: u32) -> Rewind {
-    match end {
-        JobEnd::Done => Rewind::Done,
-        JobEnd::Failed(_) if failures < REWINDS => Rewind::Needed,
-        JobEnd::Failed(_) => Rewind::Failed,
-        JobEnd::NotNow(_) | JobEnd::Cancelled => Rewind::Needed,
-        JobEnd::StillStarting | JobEnd::Stopped(_) | JobEnd::PrePromoteRefused => Rewind::Needed,
+impl Agent {
+    fn learn_rewind(&mut self, end: &JobEnd) {
+        self.failed_rewinds = match end {
+            JobEnd::Failed(_) => self.failed_rewinds + 1,
+            JobEnd::Done => 0,
+            JobEnd::NotNow(_)
+            | JobEnd::Cancelled
+            | JobEnd::StillStarting
+            | JobEnd::Stopped(_)
+            | JobEnd::PrePromoteRefused => self.failed_rewinds,
+        };
+        self.memory.rewind = match end {
+            JobEnd::Done => Rewind::Done,
+            JobEnd::Failed(_) if self.failed_rewinds >= REWINDS => {
+                self.failed_rewinds = 0;
+                Rewind::Failed
+            }
+            JobEnd::Failed(_) | JobEnd::NotNow(_) | JobEnd::Cancelled => Rewind::Needed,
+            JobEnd::StillStarting | JobEnd::Stopped(_) | JobEnd::PrePromoteRefused => Rewind::Needed,
+        };
     }
 }

@@ -24,7 +24,7 @@ pub fn decide(view: &View<'_>, because: &str, busy: Option<Work<'_>>) -> Step {
     if !view.is_running() {
         return down_in_the_dark(view, dark);
     }
-    if !view.is_primary() {
+    if !view.is_primary() && !view.promotes() {
         return Decision::stay(dark).into();
     }
     match patience(view) {

@@ -50,7 +50,8 @@ fn has_data<'a>(view: &View<'a>, cluster: &'a Cluster) -> Option<&'a MemberName>
     let unlocked = cluster.is_unlocked();
     let has = |member: &Member| member.role.is_some_and(|role| role != Role::Uninitialized);
     let before = view.memory.cluster_with_leader.iter().flat_map(|before| &before.members);
-    let mut others = cluster.members.iter().chain(before).filter(|(name, _)| **name != view.me.name);
+    let gone = before.filter(|(name, _)| !cluster.members.contains_key(*name));
+    let mut others = cluster.members.iter().chain(gone).filter(|(name, _)| **name != view.me.name);
     others.find(|(_, member)| unlocked && has(member)).map(|(name, _)| name)
 }
 
