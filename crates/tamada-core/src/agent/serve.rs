@@ -8,7 +8,16 @@ use crate::memory::{Mark, Rewind};
 use crate::requests;
 
 impl Agent {
+    /// 1. A restart is asked for while a rewind is under way.
+    /// 2. The rewind ends; what was seen last is the standby that ran before it.
+    /// 3. We restart "it": what the rewind left has no standby.signal, and starts as a second primary on the leader's
+    ///    timeline.
+    ///
+    /// Therefore nothing is served on a look that the end of a job has overtaken.
     pub(super) fn serve_requests(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.overtaken {
+            return;
+        }
         while let Some(waiting) = self.waiting.pop_front() {
             let Some(seen) = self.seen.take_if(|_| waiting.seen) else {
                 return self.waiting.push_front(waiting);
