@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, SeekFrom, open, readlinkat_raw, seek};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use super::process::{ProcPath, stat};
 
@@ -32,6 +32,9 @@ pub struct Servers {
 struct Whose {
     data_dir: Box<[u8]>,
     program: Box<[u8]>,
+    /// Ours. A container on the same host may call another directory by the same name. `None`: the kernel knows no
+    /// namespaces, so there is one.
+    namespace: Option<Box<[u8]>>,
 }
 
 /// Who is told.
@@ -42,12 +45,46 @@ pub enum Whom {
     Everybody,
 }
 
-/// Whom a signal has reached.
-#[derive(Debug, Default)]
+/// Whom a signal was meant for, and whom it has reached.
+#[derive(Debug)]
 pub struct Told {
-    pub count: u32,
+    pub found: u32,
+    pub reached: u32,
     /// One of them, to be waited for.
     pub first: Option<OwnedFd>,
+    looked: Looked,
+}
+
+/// How much of `/proc` could be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Looked {
+    Everywhere,
+    InPart,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Left {
+    Nothing,
+    /// Somebody was there, or may be where we could not look.
+    Perhaps,
+}
+
+/// What has become of a signal to one process.
+enum Reached {
+    Yes(Option<OwnedFd>),
+    /// It is there and cannot be told.
+    No,
+    Gone,
+}
+
+impl Told {
+    /// Whom nobody found because nobody could look may be there; so may whoever was found and not reached.
+    pub fn left(&self) -> Left {
+        match (self.looked, self.found) {
+            (Looked::Everywhere, 0) => Left::Nothing,
+            (Looked::Everywhere | Looked::InPart, _) => Left::Perhaps,
+        }
+    }
 }
 
 impl Servers {
@@ -55,7 +92,11 @@ impl Servers {
     pub fn new(data_dir: &Path, program: &OsStr) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
-            whose: Whose { data_dir: data_dir.as_os_str().as_bytes().into(), program: program.as_bytes().into() },
+            whose: Whose {
+                data_dir: data_dir.as_os_str().as_bytes().into(),
+                program: program.as_bytes().into(),
+                namespace: own_namespace(),
+            },
             processes: open("/proc", flags, Mode::empty())?,
             entries: Box::new_uninit_slice(8192),
         })
@@ -69,45 +110,84 @@ impl Servers {
     }
 
     pub fn tell(&mut self, whom: Whom, signal: Signal) -> Told {
-        let mut told = Told::default();
-        self.each(|whose, pid| {
+        let (mut found, mut reached, mut first) = (0, 0, None);
+        let looked = self.each(|whose, pid| {
             let is_meant = match whom {
                 Whom::Everybody => true,
                 Whom::Postmasters => !stat(pid).is_some_and(|stat| whose.is_server(stat.parent)),
             };
             let Some(process) = Pid::from_raw(pid).filter(|_| is_meant) else { return };
-            let Ok(process) = pidfd_open(process, PidfdFlags::NONBLOCK) else { return };
-            // The number may have changed hands before we held it.
-            if whose.is_server(pid) && pidfd_send_signal(&process, signal).is_ok() {
-                told.count += 1;
-                told.first.get_or_insert(process);
+            match whose.reach(process, pidfd_open(process, PidfdFlags::NONBLOCK).ok(), signal) {
+                Reached::Yes(held) => {
+                    (found, reached) = (found + 1, reached + 1);
+                    first = first.take().or(held);
+                }
+                Reached::No => found += 1,
+                Reached::Gone => {}
             }
         });
-        told
+        Told { found, reached, first, looked }
     }
 
-    fn each(&mut self, mut act: impl FnMut(&Whose, i32)) {
+    fn each(&mut self, mut act: impl FnMut(&Whose, i32)) -> Looked {
         if seek(&self.processes, SeekFrom::Start(0)).is_err() {
-            return;
+            return Looked::InPart;
         }
         let mut entries = RawDir::new(&self.processes, &mut self.entries);
-        while let Some(Ok(entry)) = entries.next() {
+        while let Some(entry) = entries.next() {
+            let Ok(entry) = entry else { return Looked::InPart };
             let pid = entry.file_name().to_str().ok().and_then(|name| name.parse::<i32>().ok());
             if let Some(pid) = pid.filter(|pid| self.whose.is_server(*pid)) {
                 act(&self.whose, pid);
             }
         }
+        Looked::Everywhere
+    }
+
+    /// From now on it cannot read what processes there are.
+    #[cfg(test)]
+    pub fn blind(&mut self) {
+        self.processes = open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).expect("it is everywhere");
     }
 }
 
+fn own_namespace() -> Option<Box<[u8]>> {
+    let name = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(name.as_os_str().as_bytes().into())
+}
+
 impl Whose {
+    /// The number may have changed hands before it was held, so we look again. If it cannot be held, for want of
+    /// descriptors or memory, the number must do: better the smallest chance of an error than a primary that goes on.
+    fn reach(&self, process: Pid, held: Option<OwnedFd>, signal: Signal) -> Reached {
+        if !self.is_server(process.as_raw_nonzero().get()) {
+            return Reached::Gone;
+        }
+        let sent = match &held {
+            Some(held) => pidfd_send_signal(held, signal),
+            None => kill_process(process, signal),
+        };
+        match sent {
+            Ok(()) => Reached::Yes(held),
+            Err(_) => Reached::No,
+        }
+    }
+
     /// One that has ended works nowhere, even if its parent has not collected it yet.
     fn is_server(&self, pid: i32) -> bool {
-        self.works_in_data_dir(pid) && self.is_postgres(pid)
+        self.works_in_data_dir(pid) && self.is_postgres(pid) && self.is_of_our_namespace(pid)
     }
 
     fn works_in_data_dir(&self, pid: i32) -> bool {
         with_link(pid, "cwd", |directory| directory == &*self.data_dir)
+    }
+
+    /// What the agent starts shares its namespace, in a container too.
+    fn is_of_our_namespace(&self, pid: i32) -> bool {
+        match &self.namespace {
+            Some(ours) => with_link(pid, "ns/pid", |namespace| namespace == &**ours),
+            None => true,
+        }
     }
 
     /// By the name of its program, as a package or the configuration calls it. An operator's shell in the data directory
@@ -171,17 +251,85 @@ mod tests {
 
         let before = counting::allocations();
         let told = servers.tell(Whom::Postmasters, Signal::QUIT);
-        assert_eq!((told.count, told.first.is_some()), (2, true));
+        assert_eq!((told.found, told.reached, told.first.is_some(), told.left()), (2, 2, true, Left::Perhaps));
         assert_eq!(counting::allocations(), before, "nor does telling");
         for told in [&mut server, &mut renamed] {
             assert_eq!(told.wait().unwrap().signal(), Some(libc::SIGQUIT));
         }
-        assert_eq!(servers.tell(Whom::Everybody, Signal::KILL).count, 0);
+        assert_eq!(servers.tell(Whom::Everybody, Signal::KILL).left(), Left::Nothing);
         for other in [&mut elsewhere, &mut shell] {
             assert!(other.try_wait().unwrap().is_none(), "it is none of ours");
             other.kill().unwrap();
             other.wait().unwrap();
         }
+        std::fs::remove_dir_all(&base).unwrap();
+    }
+
+    /// A data directory of its own, and beside it the programs.
+    fn place(name: &str) -> (std::path::PathBuf, std::path::PathBuf) {
+        let base = std::env::temp_dir().join(format!("tamada-servers-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(base.join("data")).unwrap();
+        let base = base.canonicalize().unwrap();
+        let data = base.join("data");
+        (base, data)
+    }
+
+    #[test]
+    fn nothing_is_left_only_if_all_was_looked_at_and_nobody_found() {
+        let left = |looked, found, reached| Told { found, reached, first: None, looked }.left();
+        assert_eq!(left(Looked::Everywhere, 0, 0), Left::Nothing);
+        assert_eq!(left(Looked::InPart, 0, 0), Left::Perhaps);
+        assert_eq!(left(Looked::Everywhere, 1, 0), Left::Perhaps, "who was not reached is there");
+        assert_eq!(left(Looked::Everywhere, 1, 1), Left::Perhaps, "who was told may not have ended");
+
+        let mut servers = Servers::new(Path::new("/nowhere"), OsStr::new("postgres")).unwrap();
+        assert_eq!(servers.tell(Whom::Everybody, Signal::KILL).left(), Left::Nothing);
+        servers.blind();
+        assert_eq!(servers.tell(Whom::Everybody, Signal::KILL).left(), Left::Perhaps);
+    }
+
+    #[test]
+    fn who_cannot_be_held_is_told_by_its_number_while_it_is_one_of_ours() {
+        let (base, data) = place("number");
+        let (mut server, mut other) = (worker(&base, "postgres", &data), worker(&base, "bash", &data));
+        let mut servers = Servers::new(&data, OsStr::new("postgres")).unwrap();
+        while servers.count() == 0 {
+            std::thread::yield_now();
+        }
+        let tell = |child: &Child| servers.whose.reach(Pid::from_child(child), None, Signal::QUIT);
+        assert!(matches!(tell(&server), Reached::Yes(None)));
+        assert_eq!(server.wait().unwrap().signal(), Some(libc::SIGQUIT));
+        assert!(matches!(tell(&other), Reached::Gone));
+        assert!(other.try_wait().unwrap().is_none(), "it is none of ours");
+        other.kill().unwrap();
+        other.wait().unwrap();
+        std::fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn who_lives_in_another_namespace_is_none_of_ours() {
+        let (base, data) = place("namespace");
+        let mut elsewhere = worker(&base, "postgres", &base);
+        elsewhere.kill().unwrap();
+        elsewhere.wait().unwrap();
+        let mut servers = Servers::new(&data, OsStr::new("postgres")).unwrap();
+        assert!(servers.whose.is_of_our_namespace(std::process::id().cast_signed()));
+        let mut anywhere = Servers::new(&data, OsStr::new("postgres")).unwrap();
+        anywhere.whose.namespace = None;
+
+        let program = base.join("postgres");
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-p", "-f"]).arg(program).arg("600").current_dir(&data).stdin(Stdio::null());
+        let Ok(mut container) = unshare.spawn() else { return eprintln!("skipped: there is no unshare") };
+        while anywhere.count() == 0 {
+            if container.try_wait().unwrap().is_some() {
+                return eprintln!("skipped: only root makes namespaces");
+            }
+            std::thread::yield_now();
+        }
+        assert_eq!(servers.tell(Whom::Everybody, Signal::KILL).left(), Left::Nothing);
+        assert_eq!(anywhere.tell(Whom::Everybody, Signal::KILL).reached, 1, "it was there all the time");
+        container.wait().unwrap();
         std::fs::remove_dir_all(&base).unwrap();
     }
 }

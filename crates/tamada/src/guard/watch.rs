@@ -24,7 +24,7 @@ use tamada_model::Mono;
 use super::board::{Answer, Board, Duty, Order};
 use super::place;
 use super::process::Process;
-use super::servers::{Servers, Whom};
+use super::servers::{Left, Servers, Whom};
 use crate::clock;
 
 /// An instant that passed without a new word stays in force: what is started later, perhaps by an agent that was frozen
@@ -78,7 +78,7 @@ enum Then {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fenced {
-    /// Nothing of PostgreSQL is left.
+    /// Nothing of PostgreSQL is left: all processes were looked at.
     Yes,
     /// There is a new order.
     Countermanded,
@@ -130,19 +130,21 @@ impl Watch {
         let mut stopped = 0;
         if clock::now().mono < kill_at {
             let told = self.servers.tell(Whom::Postmasters, Signal::QUIT);
-            stopped += told.count;
+            stopped += told.reached;
             if let Some(postmaster) = told.first {
                 wait_for(&[postmaster.as_fd()], clock::now().mono.until(kill_at));
             }
         }
         let mut round = ROUND;
         loop {
-            let killed = self.servers.tell(Whom::Everybody, Signal::KILL).count;
-            if killed == 0 {
-                break;
+            let told = self.servers.tell(Whom::Everybody, Signal::KILL);
+            match told.left() {
+                Left::Nothing => break,
+                Left::Perhaps => stopped += told.reached,
             }
-            stopped += killed;
-            self.tell_fenced(order);
+            if stopped > 0 {
+                self.tell_fenced(order);
+            }
             if self.board.order().is_some_and(|newer| newer.number != order.number) {
                 return Fenced::Countermanded;
             }
@@ -321,6 +323,22 @@ mod tests {
         let past = Mono::new(Duration::from_millis(1));
         assert_eq!(scene.obey(1, Duty::Fence { at: past, ends_at: past }), Then::Wait);
         assert_eq!(scene.server.wait().unwrap().signal(), Some(libc::SIGKILL));
+        scene.end();
+    }
+
+    #[test]
+    fn without_a_look_at_the_processes_it_does_not_say_that_nothing_is_left() {
+        let mut scene = Scene::new("blind");
+        let past = Mono::new(Duration::from_millis(1));
+        let order = Order { number: 1, duty: Duty::Fence { at: past, ends_at: past }, agent: process(&scene.agent) };
+        // Nothing but another order ends its trying.
+        scene.watch.board.write_order(&Order { number: 2, ..order });
+        scene.watch.servers.blind();
+        scene.agent.kill().unwrap();
+        scene.agent.wait().unwrap();
+        assert_eq!(scene.watch.obey(&order), Then::Wait, "though the agent is gone");
+        assert!(scene.watch.agent.gone);
+        assert_eq!(scene.watch.board.answer(), Answer { heard: 1, fenced: 0 });
         scene.end();
     }
 
