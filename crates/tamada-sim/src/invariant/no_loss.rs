@@ -30,6 +30,8 @@ impl NoLoss {
         match job {
             Job::Stop(stop) if stop.purpose.starts_with("switchover") => self.stopping = Some(host),
             Job::Promote { .. } | Job::StartPrimary { .. } if self.stopping == Some(host) => self.forget(),
+            // It has given up the switchover, and kept its lock.
+            Job::StartStandby { .. } if self.stopping == Some(host) => self.stopping = None,
             _ => {}
         }
     }
