@@ -223,6 +223,11 @@ pub enum Mark {
 }
 
 impl Memory {
+    /// The key was given away on our way out: nothing more will be written, whatever PostgreSQL is still busy with.
+    pub fn has_released(&self) -> bool {
+        self.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some())
+    }
+
     pub fn apply(&mut self, mark: &Mark, now: Now) {
         match mark {
             Mark::SuspectDivergence => {

@@ -13,7 +13,6 @@ use std::time::Duration;
 use tamada_model::{Mono, Now};
 
 use super::{Agent, Effect};
-
 use crate::plant::{Plant, is_planted};
 
 /// What the guard is to believe from now on.
@@ -68,7 +67,6 @@ impl Agent {
         if is_planted(Plant::GuardLetGo) {
             return Some(Arm::Off);
         }
-        let released = self.memory.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some());
-        released.then_some(Arm::Off)
+        self.memory.has_released().then_some(Arm::Off)
     }
 }

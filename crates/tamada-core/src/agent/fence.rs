@@ -17,8 +17,7 @@ impl Agent {
             return;
         }
         let late = now.mono >= lease.fence_at() && self.fenced != Some(lease.asked_at);
-        let released = self.memory.step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some());
-        if !late || released || self.setup.settings.pause || !self.may_be_writable() {
+        if !late || self.memory.has_released() || self.setup.settings.pause || !self.may_be_writable() {
             return;
         }
         self.fenced = Some(lease.asked_at);

@@ -353,7 +353,7 @@ impl Story {
 
     /// PostgreSQL's WAL has ended; only its archiving is waited for.
     fn has_given_the_key_away(&mut self) -> bool {
-        self.agent().memory().step_down.as_ref().is_some_and(|step_down| step_down.released_at.is_some())
+        self.agent().memory().has_released()
     }
 
     fn observed(&self) -> Event {
