@@ -23,6 +23,20 @@ pub struct PostgresFacts {
     pub can_rewind: bool,
 }
 
+impl PostgresFacts {
+    /// By its own word, else by what it was started as: for whoever has not taken charge of it, and knows no role.
+    pub fn may_be_writable(&self) -> bool {
+        let standby = match &self.data {
+            DataDir::Present(present) => present.recovery_configured,
+            DataDir::Empty | DataDir::Unreadable(_) => false,
+        };
+        match &self.answers {
+            Answers::Live(live) => live.is_primary(),
+            Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => self.process.is_running() && !standby,
+        }
+    }
+}
+
 /// The data directory.
 #[derive(Clone, PartialEq, Debug)]
 pub enum DataDir {

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use tamada_model::{Answers, CheckpointFirst, DataDir, Job, PostgresFacts, Role, State, Stop, StopMode};
+use tamada_model::{CheckpointFirst, Job, Role, State, Stop, StopMode};
 use tamada_postgres::{JobHand, Look, Postgres};
 
 /// Longer than a healthy server needs to answer, short enough to be done within the lease.
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// Whether there is one.
 pub async fn runs(postgres: &Postgres) -> bool {
-    may_be_writable(&postgres.look(Look { leader_timeline: None, within: LOOK }).await)
+    postgres.look(Look { leader_timeline: None, within: LOOK }).await.may_be_writable()
 }
 
 pub async fn stop(postgres: &Postgres, within: Duration) {
@@ -36,16 +36,4 @@ pub async fn stop(postgres: &Postgres, within: Duration) {
     };
     // What is still there afterwards is seen, and stopped again, in the next round.
     postgres.run(Job::Stop(stop), JobHand::new(State::Stopping)).await;
-}
-
-/// By its own word, else by what it was started as.
-fn may_be_writable(facts: &PostgresFacts) -> bool {
-    let standby = match &facts.data {
-        DataDir::Present(present) => present.recovery_configured,
-        DataDir::Empty | DataDir::Unreadable(_) => false,
-    };
-    match &facts.answers {
-        Answers::Live(live) => live.is_primary(),
-        Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => facts.process.is_running() && !standby,
-    }
 }

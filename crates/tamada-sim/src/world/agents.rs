@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tamada_core::{Agent, Arm, Effect, Event, HeldLease, Leave, Setup};
-use tamada_model::{
-    Answers, CheckpointFirst, Cluster, DataDir, Document, Job, Me, Mono, Role, Settings, Stop, StopMode, Tags, WalBytes,
-};
+use tamada_model::{CheckpointFirst, Cluster, Document, Job, Me, Mono, Settings, Stop, StopMode, Tags, WalBytes};
 
 use super::{Due, World};
 use crate::fault::Cue;
@@ -131,7 +129,7 @@ impl World {
             return;
         };
         let facts = self.fleet.facts(host, member.clock.now(now), None);
-        if late && may_be_writable(&facts) && !waking.stopping {
+        if late && facts.may_be_writable() && !waking.stopping {
             waking.stopping = true;
             self.diary.note(now, Some(host), || "stops the primary that it found: the store is away".into());
             let stop = Stop {
@@ -369,18 +367,5 @@ impl Member {
     fn patience_with_orphan(&self) -> Duration {
         let lease = HeldLease { asked_at: Mono::default(), ttl: self.setup.settings.ttl };
         lease.give_up_at(self.setup.settings.retry_timeout).since_boot()
-    }
-}
-
-fn may_be_writable(facts: &tamada_model::PostgresFacts) -> bool {
-    let standby = match &facts.data {
-        DataDir::Present(present) => present.recovery_configured,
-        DataDir::Empty | DataDir::Unreadable(_) => false,
-    };
-    match &facts.answers {
-        Answers::Live(live) => live.is_primary(),
-        Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => {
-            facts.process.is_running() && !standby && facts.role != Role::Replica
-        }
     }
 }
