@@ -200,6 +200,26 @@ impl State {
     pub fn number(self) -> u8 {
         Self::ALL.iter().position(|state| *state == self).unwrap_or_default() as u8
     }
+
+    /// It was started, and has not answered yet. One that is being restarted belongs to the job that does so.
+    pub fn is_starting(self) -> bool {
+        match self {
+            State::Starting | State::BootstrapStarting => true,
+            State::InitDb
+            | State::InitDbFailed
+            | State::CustomBootstrap
+            | State::CustomBootstrapFailed
+            | State::CreatingReplica
+            | State::Running
+            | State::StartFailed
+            | State::Restarting
+            | State::RestartFailed
+            | State::Stopping
+            | State::Stopped
+            | State::StopFailed
+            | State::Crashed => false,
+        }
+    }
 }
 
 /// A member's tags. Custom ones are opaque; the known ones are read through the methods (ha-loop.md 26).

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tamada_model::{Comparison, ControlState, Divergence, HistoryFile, LastWal, Lsn, State, Timeline, Upstream};
+use tamada_model::{Comparison, ControlState, Divergence, HistoryFile, LastWal, Lsn, Timeline, Upstream};
 
 use crate::clock::Deadline;
 use crate::connect::Patience;
@@ -66,7 +66,7 @@ impl Postgres {
         }
         match self.position_of_standby().await {
             Ok(local) => Ok(local),
-            Err(_) if matches!(self.state(), State::Starting | State::BootstrapStarting) => {
+            Err(_) if self.state().is_starting() => {
                 tracing::info!("PostgreSQL is still starting, will use pg_controldata as a fallback");
                 self.position_in_control().await
             }

@@ -196,22 +196,7 @@ impl Postgres {
             // The job at work judges that itself.
             return;
         }
-        let starting = match self.state() {
-            State::Starting | State::BootstrapStarting => true,
-            State::InitDb
-            | State::InitDbFailed
-            | State::CustomBootstrap
-            | State::CustomBootstrapFailed
-            | State::CreatingReplica
-            | State::Running
-            | State::StartFailed
-            | State::Restarting
-            | State::RestartFailed
-            | State::Stopping
-            | State::Stopped
-            | State::StopFailed
-            | State::Crashed => false,
-        };
+        let starting = self.state().is_starting();
         match answers {
             Answers::Live(_) if starting => self.started().await,
             Answers::Unasked if starting => self.set_state(State::StartFailed),

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use tamada_model::{PgMajor, RecoveryMatch, Role, State, Upstream, WalReceiver};
+use tamada_model::{PgMajor, RecoveryMatch, Role, Upstream, WalReceiver};
 
 use super::{files, recovery, units};
 use crate::callbacks::Callback;
@@ -68,7 +68,7 @@ impl Postgres {
         if !signal {
             return RecoveryMatch::Restart;
         }
-        if matches!(self.state(), State::Starting | State::BootstrapStarting) {
+        if self.state().is_starting() {
             return RecoveryMatch::Same;
         }
         let Some(in_force) = self.in_force(times).await else { return RecoveryMatch::Same };

@@ -178,23 +178,7 @@ impl Fleet {
     pub fn recovery_match(&self, host: Host, upstream: &Upstream) -> RecoveryMatch {
         let node = self.node(host);
         let Some(files) = node.files().filter(|files| files.signal) else { return RecoveryMatch::Restart };
-        let starting = match node.notes.state {
-            State::Starting | State::BootstrapStarting => true,
-            State::InitDb
-            | State::InitDbFailed
-            | State::CustomBootstrap
-            | State::CustomBootstrapFailed
-            | State::CreatingReplica
-            | State::Running
-            | State::StartFailed
-            | State::Restarting
-            | State::RestartFailed
-            | State::Stopping
-            | State::Stopped
-            | State::StopFailed
-            | State::Crashed => false,
-        };
-        if starting || !node.answers() {
+        if node.notes.state.is_starting() || !node.answers() {
             return RecoveryMatch::Same;
         }
         if files.upstream == self.host_of(upstream) && node.notes.callback_called {
@@ -266,22 +250,10 @@ impl Fleet {
         if let Some((branch, lsn)) = node.replayed(&self.wal).filter(|_| node.answers()) {
             return Ok(Local { timeline: self.wal.timeline(branch), lsn, in_recovery: true, written: lsn });
         }
-        match node.notes.state {
-            State::Starting | State::BootstrapStarting => self.position_in_control(node),
-            State::InitDb
-            | State::InitDbFailed
-            | State::CustomBootstrap
-            | State::CustomBootstrapFailed
-            | State::CreatingReplica
-            | State::Running
-            | State::StartFailed
-            | State::Restarting
-            | State::RestartFailed
-            | State::Stopping
-            | State::Stopped
-            | State::StopFailed
-            | State::Crashed => Err("our own position is not known"),
+        if node.notes.state.is_starting() {
+            return self.position_in_control(node);
         }
+        Err("our own position is not known")
     }
 
     fn position_in_control(&self, node: &Node) -> Result<Local, &'static str> {

@@ -35,22 +35,7 @@ impl Fleet {
             return;
         }
         let phase = node.server.as_ref().map(|server| server.phase);
-        let starting = match node.notes.state {
-            State::Starting | State::BootstrapStarting => true,
-            State::InitDb
-            | State::InitDbFailed
-            | State::CustomBootstrap
-            | State::CustomBootstrapFailed
-            | State::CreatingReplica
-            | State::Running
-            | State::StartFailed
-            | State::Restarting
-            | State::RestartFailed
-            | State::Stopping
-            | State::Stopped
-            | State::StopFailed
-            | State::Crashed => false,
-        };
+        let starting = node.notes.state.is_starting();
         match phase {
             None if starting => self.node_mut(host).notes.state = State::StartFailed,
             Some(phase) if starting && phase.takes_connections() => self.started(host),
