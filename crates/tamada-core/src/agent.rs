@@ -17,6 +17,7 @@ mod jobs;
 mod learn;
 mod pace;
 mod said;
+mod second_look;
 mod serve;
 
 use std::collections::VecDeque;
@@ -36,6 +37,7 @@ use crate::view::{Asked, Observation, Seen, View};
 
 use jobs::Running;
 use said::Said;
+use second_look::SecondLook;
 
 pub use arm::Arm;
 pub use event::{Effect, Event, JobId, RequestId, Setup};
@@ -95,6 +97,8 @@ pub struct Agent {
     again: bool,
     /// Something ended since we began to look: the look shows a world that is no more.
     overtaken: bool,
+    /// At the store, before the lock is taken.
+    second_look: SecondLook,
     /// A promotion, a start as primary or a primary's restart ended, and no look has shown yet how.
     promoted_unseen: bool,
     last_pass: Option<Now>,
@@ -132,6 +136,7 @@ impl Agent {
             waiting: VecDeque::new(),
             again: false,
             overtaken: false,
+            second_look: SecondLook::NotYet,
             promoted_unseen: false,
             last_pass: None,
             not_before: None,
@@ -302,8 +307,8 @@ impl Agent {
         };
         self.learn_postgres(&postgres, now);
         self.promoted_unseen = false;
-        let seen = Observation { cluster, postgres, job: self.job_view(), asked: Asked::default() };
-        self.seen = Some(seen);
+        let asked = self.answers_that_hold(&cluster);
+        self.seen = Some(Observation { cluster, postgres, job: self.job_view(), asked });
         self.waiting.iter_mut().for_each(|waiting| waiting.seen = true);
         self.decide_and_act(now, effects);
     }
@@ -349,6 +354,10 @@ impl Agent {
                 self.stage = Stage::Gathering;
                 effects.push(Effect::Gather(facts));
                 self.seen = Some(seen);
+            }
+            Step::Do(decision) if self.wants_second_look(&decision, &seen, now) => {
+                self.seen = Some(seen);
+                self.observe(now, effects);
             }
             Step::Do(decision) => {
                 let plan = plan(&decision, &self.view(&seen, now));

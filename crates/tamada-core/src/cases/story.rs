@@ -37,6 +37,8 @@ pub struct Story {
     reload_is_lost: bool,
     /// Looks take their time: what was seen is handed over only when the story says so.
     slow: Option<VecDeque<Event>>,
+    /// The same for answers to what a decision asks for.
+    slow_answers: Option<VecDeque<Event>>,
     told: Vec<String>,
     record: String,
     slots: String,
@@ -60,6 +62,7 @@ impl Story {
             writes: None,
             reload_is_lost: false,
             slow: None,
+            slow_answers: None,
             told: Vec::new(),
             record: String::new(),
             slots: String::new(),
@@ -162,6 +165,17 @@ impl Story {
                     self.tell("NO LOOK IS UNDER WAY");
                 }
                 seen
+            }
+            "answers are slow" => {
+                self.slow_answers = Some(VecDeque::new());
+                None
+            }
+            "the answers come" => {
+                let answers = self.slow_answers.as_mut().and_then(VecDeque::pop_front);
+                if answers.is_none() {
+                    self.tell("NOBODY WAS ASKED");
+                }
+                answers
             }
             _ if line.ends_with(" s pass") => None,
             _ if line.starts_with("frozen for ") => {
@@ -274,7 +288,10 @@ impl Story {
                     self.told.push(format!("asks {}", show::fact(fact)));
                 }
                 match self.scene.answer(&facts, &mut asked) {
-                    Ok(()) => return Some(Event::Gathered(Box::new(asked))),
+                    Ok(()) => match &mut self.slow_answers {
+                        Some(answers) => answers.push_back(Event::Gathered(Box::new(asked))),
+                        None => return Some(Event::Gathered(Box::new(asked))),
+                    },
                     Err(unanswered) => self.tell(format!("NO ANSWER: {}", unanswered.join("; "))),
                 }
             }
