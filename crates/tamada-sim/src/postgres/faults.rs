@@ -88,8 +88,10 @@ impl Fleet {
     }
 
     /// Everything takes so many times as long.
-    pub fn slow(&mut self, host: Host, factor: u32) {
-        self.node_mut(host).faults.slow = factor.max(1);
+    pub fn slow(&mut self, host: Host, factor: u32, now: Moment) {
+        self.now = now;
+        let before = std::mem::replace(&mut self.node_mut(host).faults.slow, factor.max(1));
+        self.change_pace(host, before, factor.max(1));
     }
 
     pub fn disk_full(&mut self, host: Host, full: bool) {

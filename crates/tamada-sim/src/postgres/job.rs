@@ -21,7 +21,7 @@ use tamada_model::{
 
 use super::node::Phase;
 use super::{Fleet, Life, Net, News, Remover, What};
-use crate::Host;
+use crate::{Host, Moment};
 
 pub(crate) use start::Start;
 
@@ -33,6 +33,8 @@ pub(crate) struct Work {
     then: VecDeque<Task>,
     /// Counts what it did, so that a step meant for something else is out of date.
     tick: u32,
+    /// When what it works on is done, as things are.
+    done_at: Option<Moment>,
     cancelled: bool,
     /// How it ends if nothing goes wrong.
     end: JobEnd,
@@ -168,6 +170,7 @@ impl Fleet {
             doing: Doing::Nothing,
             then: self.tasks(host, job).into(),
             tick: 0,
+            done_at: None,
             cancelled: false,
             end: JobEnd::Done,
             restarting: false,
@@ -267,13 +270,27 @@ impl Fleet {
     }
 
     fn works(&mut self, host: Host, span: Duration, doing: Doing) -> Turn {
+        let done_at = self.now + span;
         if let Some(work) = &mut self.node_mut(host).work {
             work.tick += 1;
             work.doing = doing;
+            work.done_at = Some(done_at);
             let what = What::Work(work.id, work.tick);
-            self.later(host, span, what);
+            self.at(done_at, host, what);
         }
         Turn::Waits
+    }
+
+    /// What a slow host has begun goes on at the new pace.
+    pub(super) fn change_pace(&mut self, host: Host, before: u32, after: u32) {
+        let now = self.now;
+        let Some(work) = &mut self.node_mut(host).work else { return };
+        let Some(done_at) = work.done_at.filter(|done_at| *done_at > now) else { return };
+        let left = done_at.since(now) * after / before;
+        work.tick += 1;
+        work.done_at = Some(now + left);
+        let what = What::Work(work.id, work.tick);
+        self.later(host, left, what);
     }
 
     /// With `None` it waits for ever.
@@ -281,6 +298,7 @@ impl Fleet {
         if let Some(work) = &mut self.node_mut(host).work {
             work.tick += 1;
             work.doing = doing;
+            work.done_at = None;
             let what = What::Deadline(work.id, work.tick);
             if let Some(limit) = limit {
                 self.later(host, limit, what);

@@ -66,7 +66,7 @@ impl World {
             Fault::CrashBackend(host) => self.with_fleet(|fleet, now, _| fleet.crash_backend(host, now)),
             Fault::FreezePostgres(host) => self.fleet.freeze(host),
             Fault::HangPostgres(host) => self.fleet.hang(host, over),
-            Fault::SlowHost(host, factor) => self.fleet.slow(host, factor),
+            Fault::SlowHost(host, factor) => self.fleet.slow(host, factor, self.now),
             Fault::FullDisk(host) => self.fleet.disk_full(host, true),
             Fault::StartsFail(host) => self.fleet.starts_fail(host, 3),
             Fault::StopTakesLong(host) => self.fleet.stop_takes(host, Some(planned.lasts)),
@@ -114,7 +114,7 @@ impl World {
             // On a host that sleeps it stands still with all the rest.
             Fault::FreezePostgres(host) if self.members[host.0].host_runs == Runs::Still => {}
             Fault::FreezePostgres(host) => self.with_fleet(|fleet, now, _| fleet.thaw(host, now)),
-            Fault::SlowHost(host, _) => self.fleet.slow(host, 1),
+            Fault::SlowHost(host, _) => self.fleet.slow(host, 1, self.now),
             Fault::FullDisk(host) => self.fleet.disk_full(host, false),
             Fault::StartsFail(host) => self.fleet.starts_fail(host, 0),
             Fault::StopTakesLong(host) => self.fleet.stop_takes(host, None),

@@ -158,3 +158,17 @@ fn a_primary_cannot_be_promoted_and_a_stopped_server_neither() {
     scene.does(B, stop_fast());
     assert!(matches!(scene.does(B, Job::Promote { wait: Duration::from_secs(1) }), JobEnd::Failed(_)));
 }
+
+#[test]
+fn what_a_slow_host_has_begun_goes_on_at_the_usual_pace_when_it_is_slow_no_longer() {
+    let mut scene = Scene::cluster(6);
+    scene.fleet.wipe_data(C, scene.now);
+    scene.passes(1);
+    scene.fleet.slow(C, 50, scene.now);
+    let job = scene.begins(C, clone_from(A));
+    scene.passes(60);
+    assert_eq!(scene.end_of(job), None);
+    scene.fleet.slow(C, 1, scene.now);
+    scene.passes(60);
+    assert_eq!(scene.end_of(job), Some(JobEnd::Done));
+}
