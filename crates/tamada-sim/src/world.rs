@@ -80,6 +80,11 @@ pub enum Due {
         host: Host,
         epoch: u32,
     },
+    /// SIGHUP: its file has changed.
+    Reload {
+        host: Host,
+        epoch: u32,
+    },
     Postgres(Host, Step),
     Guard {
         host: Host,
@@ -263,6 +268,7 @@ impl World {
             Due::StoreAnswers { to, epoch, ask, answer } => self.store_answers(to, epoch, ask, answer),
             Due::GiveUp { host, epoch, ask } => self.give_up(host, epoch, ask),
             Due::StartAgent { host, epoch } => self.start_agent(host, epoch),
+            Due::Reload { host, epoch } => self.reload(host, epoch),
             Due::Postgres(_, step) => self.with_fleet(|fleet, now, net| fleet.happen(step, now, net)),
             Due::Guard { host, version, act } => self.guard_acts(host, version, act),
             Due::Leases => self.leases_run_out(),
@@ -282,7 +288,8 @@ impl World {
             | Due::Hear(host, _)
             | Due::StoreAnswers { to: host, .. }
             | Due::GiveUp { host, .. }
-            | Due::StartAgent { host, .. } => (*host, true),
+            | Due::StartAgent { host, .. }
+            | Due::Reload { host, .. } => (*host, true),
             Due::Postgres(host, _) | Due::Guard { host, .. } => (*host, false),
             Due::StoreHears { .. }
             | Due::Leases

@@ -258,7 +258,18 @@ impl World {
         }
         let member = &mut self.members[host.0];
         member.store.set_ttl(member.setup.settings.ttl);
-        let setup = Box::new(member.setup.clone());
+        self.set_up(host);
+    }
+
+    /// What is in force then, not when the signal was sent: to one that stands still it comes late.
+    pub(super) fn reload(&mut self, host: Host, epoch: u32) {
+        if self.members[host.0].epoch == epoch {
+            self.set_up(host);
+        }
+    }
+
+    fn set_up(&mut self, host: Host) {
+        let setup = Box::new(self.members[host.0].setup.clone());
         self.hear(host, Event::Setup(setup));
     }
 

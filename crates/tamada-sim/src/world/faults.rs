@@ -204,7 +204,7 @@ impl World {
     }
 
     /// What waited is heard now, in the order in which it came.
-    fn thaw(&mut self, host: Host) {
+    pub(super) fn thaw(&mut self, host: Host) {
         for due in std::mem::take(&mut self.members[host.0].held) {
             self.queue.put(self.now, due);
         }

@@ -7,7 +7,7 @@ use tamada_core::Event;
 use tamada_model::{FailoverRequest, Reinitialize, Request, RestartConditions, StopMode, Tags};
 use tamada_wire::keys;
 
-use super::World;
+use super::{Due, World};
 use crate::Host;
 use crate::fault::{Operation, Switch};
 
@@ -90,12 +90,38 @@ impl World {
         };
         let member = &mut self.members[host.0];
         member.setup.me.tags = tags;
-        let setup = Box::new(member.setup.clone());
-        self.hear_later(host, Duration::ZERO, Event::Setup(setup));
+        let epoch = member.epoch;
+        self.queue.put(self.now, Due::Reload { host, epoch });
     }
 
     pub(super) fn untag(&mut self, host: Host) {
         let was = if self.script.nofailover.contains(&host) { Switch::On } else { Switch::Off };
         self.tag(host, was);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diary::Diary;
+    use crate::member::Runs;
+    use crate::plant::Plants;
+    use crate::script::{Script, Times};
+
+    #[test]
+    fn a_reload_that_had_to_wait_brings_what_is_in_force_when_it_is_heard() {
+        let mut world = World::new(Script::calm(1, Times::QUICK), Plants::none(), Diary::Closed);
+        let a = Host(0);
+        world.passes(Duration::from_secs(20));
+        world.members[a.0].agent_runs = Runs::Still;
+        world.tag(a, Switch::On);
+        world.passes(Duration::from_secs(1));
+        let shorter = world.members[a.0].setup.settings.ttl / 2;
+        world.members[a.0].setup.settings.ttl = shorter;
+        world.members[a.0].agent_runs = Runs::On;
+        world.thaw(a);
+        world.passes(Duration::from_millis(1));
+        let agent = world.members[a.0].agent().expect("nothing has ended it");
+        assert_eq!(agent.settings().ttl, shorter);
     }
 }
