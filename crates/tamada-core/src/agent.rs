@@ -19,12 +19,13 @@ mod pace;
 mod said;
 mod second_look;
 mod serve;
+mod told;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{Cluster, Member, Mono, Now, PostgresFacts, Report, Request, Settings};
+use tamada_model::{Cluster, Mono, Now, PostgresFacts, Request, Settings};
 
 use crate::decide::decide;
 use crate::decision::{Decision, Leave, Note, Reason, Step};
@@ -32,7 +33,7 @@ use crate::lease::HeldLease;
 use crate::memory::{CheckpointAfterPromote, Memory};
 use crate::plan::{Act, DcsWrite, Plan, Then, WriteOutcome, plan};
 use crate::plant::{Plant, is_planted};
-use crate::tell::{self, LastReading};
+use crate::tell::LastReading;
 use crate::view::{Asked, Observation, Seen, View};
 
 use jobs::Running;
@@ -116,6 +117,8 @@ pub struct Agent {
     fenced: Option<Mono>,
     /// What the guard was told last.
     armed: Option<Arm>,
+    /// Until when, by what we told last, we hold the lock.
+    told_lease: Option<Mono>,
     /// When we first were asked anything.
     born: Option<Mono>,
     /// Rewinds that failed in a row.
@@ -148,6 +151,7 @@ impl Agent {
             said: Said::default(),
             fenced: None,
             armed: None,
+            told_lease: None,
             born: None,
             failed_rewinds: 0,
             store_dark_since: None,
@@ -201,6 +205,7 @@ impl Agent {
             }
         }
         self.go_on(now, &mut effects);
+        self.take_back(now, &mut effects);
         self.arm(now, &mut effects);
         effects
     }
@@ -489,7 +494,7 @@ impl Agent {
         if acting.then == Then::LookAgain {
             self.again = true;
         }
-        effects.push(Effect::Tell(Arc::new(self.report(now))));
+        self.tell(now, effects);
         let dark = self.cluster().is_none();
         let unnamed = self.memory.join_aborted;
         // A pass that is followed by another at once leaves the record to that one: nobody waits for a store write
@@ -506,31 +511,6 @@ impl Agent {
 
     fn touched(&mut self) {
         self.stage = Stage::Resting;
-    }
-
-    /// What this member tells about itself.
-    pub fn report(&self, now: Now) -> Report {
-        tell::report(&tell::Told {
-            setup: &self.setup,
-            memory: &self.memory,
-            seen: self.seen.as_ref(),
-            cluster_seen: self.cluster_seen.as_ref(),
-            job: self.job_view(),
-            armed: self.armed,
-            because: self.because.as_ref(),
-            sentence: &self.sentence,
-            next_pass: now.mono + self.pace(),
-        })
-    }
-
-    fn member_record(&self) -> Option<Member> {
-        let seen = self.seen.as_ref()?;
-        Some(tell::member(&self.setup, &self.memory, seen, &self.job_view()))
-    }
-
-    /// What is left to tell when the process goes: the record with the stopped state (21.5).
-    pub fn farewell(&self) -> Option<Member> {
-        self.member_record()
     }
 }
 

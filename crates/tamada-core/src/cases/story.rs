@@ -46,6 +46,8 @@ pub struct Story {
     guarded: bool,
     /// That the guard is armed and let go is told, too.
     tells_orders: bool,
+    /// What our reports say of the lock, once that is told.
+    reports: Option<Option<Mono>>,
 }
 
 impl Story {
@@ -68,6 +70,7 @@ impl Story {
             slots: String::new(),
             guarded: false,
             tells_orders: false,
+            reports: None,
         }
     }
 
@@ -153,6 +156,10 @@ impl Story {
             }
             "the guard is watched" => {
                 self.tells_orders = true;
+                None
+            }
+            "reports are watched" => {
+                self.reports = Some(None);
                 None
             }
             "looks are slow" => {
@@ -330,7 +337,7 @@ impl Story {
             Effect::Reply(_, reply) => self.tell(format!("replies {}: {}", reply.status, body(reply.body))),
             Effect::Log(note) => self.tell(show::note(&note)),
             Effect::Say(sentence) => self.tell(format!("says: {sentence}")),
-            Effect::Tell(_) => {}
+            Effect::Tell(report) => self.reported(report.lease_until),
             Effect::Touch { record, .. } => {
                 let text = show::member(&record);
                 if self.record != text {
@@ -371,6 +378,15 @@ impl Story {
     /// PostgreSQL's WAL has ended; only its archiving is waited for.
     fn has_given_the_key_away(&mut self) -> bool {
         self.agent().memory().has_released()
+    }
+
+    fn reported(&mut self, lease_until: Option<Mono>) {
+        if self.reports.is_none_or(|told| told == lease_until) {
+            return;
+        }
+        self.reports = Some(lease_until);
+        let left = |until: Mono| format!("for {} s", until.since(self.scene.now.mono).as_secs_f64());
+        self.tell(format!("reports that it leads {}", lease_until.map_or("no more".into(), left)));
     }
 
     fn observed(&self) -> Event {
