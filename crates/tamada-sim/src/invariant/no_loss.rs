@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use tamada_model::Job;
+use tamada_wire::keys;
 
 use super::{Seen, Violation};
 use crate::ledger::Acknowledged;
 use crate::postgres::News;
+use crate::store::{Changed, Changes};
 use crate::wal::Point;
 use crate::world::World;
 use crate::{Host, Moment};
@@ -51,6 +53,16 @@ impl NoLoss {
     /// What an operator takes away is no longer the agents' to keep.
     pub fn meddled(&mut self) {
         self.forget();
+    }
+
+    /// The request is gone, and the lock is not: the switchover was given up. Whatever makes it give the lock away now (a
+    /// disk that hangs), that is a failover like any other.
+    pub fn store_changed(&mut self, changes: &Changes, world: &World) {
+        let request = world.store.raw(keys::FAILOVER).and_then(|text| keys::parse_failover(text.as_bytes()));
+        if changes.has(Changed::Failover) && request.is_none() {
+            let leads = |host: &Host| world.store.leader().is_some_and(|(holder, _)| holder.as_str() == host.name());
+            self.stopping.take_if(|host| leads(host));
+        }
     }
 
     /// It gave the lock away, and did not just lose it.
@@ -155,6 +167,20 @@ mod tests {
         promise.begins(A, &stop_for_a_switchover());
         promise.leaves(A);
         world.with_fleet(|fleet, now, _| fleet.stop_by_hand(A, StopMode::Fast, now));
+        world.passes(Duration::from_secs(10));
+        promise.released(A, &world);
+        let news = promoted(&mut world, B);
+        assert_eq!(promise.news(&news, &world), Ok(()));
+    }
+
+    #[test]
+    fn one_that_was_given_up_is_no_switchover_any_more() {
+        let (mut world, mut promise) = (with_b_behind(), NoLoss::default());
+        promise.begins(A, &stop_for_a_switchover());
+        world.with_fleet(|fleet, now, _| fleet.stop_by_hand(A, StopMode::Fast, now));
+        world.store.put_raw("leader", "a", world.now);
+        world.store.put_raw("failover", "{}", world.now);
+        promise.store_changed(&world.store.take_changes(), &world);
         world.passes(Duration::from_secs(10));
         promise.released(A, &world);
         let news = promoted(&mut world, B);
