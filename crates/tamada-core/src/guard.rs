@@ -12,9 +12,9 @@ use crate::View;
 /// What the program around us tells.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum GuardState {
-    /// Nothing yet: one is being started, or none is wanted.
+    /// One is being started, in the place of one that is gone perhaps; or none is wanted.
     #[default]
-    Unknown,
+    Starting,
     Ready,
     /// There is none, and why.
     Failed(String),
@@ -32,7 +32,7 @@ pub enum Guarding<'v> {
 pub fn guarding<'v>(view: &View<'v>) -> Guarding<'v> {
     match (view.settings.guard, &view.memory.guard) {
         (GuardMode::Off | GuardMode::Automatic, _) | (GuardMode::Required, GuardState::Ready) => Guarding::Enough,
-        (GuardMode::Required, GuardState::Unknown) => Guarding::Awaited,
+        (GuardMode::Required, GuardState::Starting) => Guarding::Awaited,
         (GuardMode::Required, GuardState::Failed(why)) => Guarding::Missing(why),
     }
 }

@@ -81,7 +81,8 @@ fn is_unfit_for_want_of_a_guard(told: &Told<'_>) -> bool {
 
 fn guard(told: &Told<'_>) -> Option<GuardStanding> {
     match (told.setup.settings.guard, &told.memory.guard, told.armed) {
-        (GuardMode::Off, _, _) | (_, GuardState::Unknown, _) => None,
+        (GuardMode::Off, _, _) => None,
+        (_, GuardState::Starting, _) => Some(GuardStanding::Starting),
         (_, GuardState::Failed(_), _) => Some(GuardStanding::Failed),
         (_, GuardState::Ready, Some(Arm::Until { .. })) => Some(GuardStanding::Armed),
         (_, GuardState::Ready, Some(Arm::Off) | None) => Some(GuardStanding::Disarmed),

@@ -37,7 +37,7 @@ pub struct Report {
     pub system_id: Option<SystemId>,
     pub scheduled_restart: Option<ScheduledRestart>,
     pub watchdog_failed: bool,
-    /// `None`: none is wanted, or nothing is known yet.
+    /// `None`: none is wanted.
     pub guard: Option<GuardStanding>,
     /// The text of the running long action.
     pub action: Option<String>,
@@ -51,6 +51,8 @@ pub struct Report {
 /// How the guard stands, for people and monitoring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GuardStanding {
+    /// The first, or one in the place of another that is gone. It will soon be there, or have failed.
+    Starting,
     /// It stops PostgreSQL when the lease ends.
     Armed,
     /// It is there, and there is nothing to stop.
@@ -62,6 +64,7 @@ pub enum GuardStanding {
 impl GuardStanding {
     pub fn text(self) -> &'static str {
         match self {
+            GuardStanding::Starting => "starting",
             GuardStanding::Armed => "armed",
             GuardStanding::Disarmed => "disarmed",
             GuardStanding::Failed => "failed",

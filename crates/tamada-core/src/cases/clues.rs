@@ -91,6 +91,7 @@ pub fn configured(words: &mut Words<'_>, me: &mut Me) {
 pub fn guard(words: &mut Words<'_>) -> GuardState {
     match words.rest() {
         "ready" => GuardState::Ready,
+        "starting" => GuardState::Starting,
         why => GuardState::Failed(why.to_owned()),
     }
 }

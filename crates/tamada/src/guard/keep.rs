@@ -54,6 +54,8 @@ pub struct Keep {
     pub fenced: u64,
     /// As the log knows it, too.
     pub armed: bool,
+    /// What the core was told last.
+    pub told: Option<GuardState>,
 }
 
 /// One in office.
@@ -64,26 +66,33 @@ struct Guard {
 
 impl Keep {
     pub async fn keep(mut self) {
-        let mut told = GuardState::Unknown;
+        // One that was switched off is not there any more, either.
+        self.tell(GuardState::Starting).await;
         loop {
-            let begun = self.start().await;
-            let state = match &begun {
-                Ok(_) => GuardState::Ready,
-                Err(why) => GuardState::Failed(why.clone()),
-            };
-            if state != told {
-                if let Err(why) = &begun {
-                    tracing::error!("{}", without_guard(why));
+            match self.start().await {
+                Ok(guard) => {
+                    self.tell(GuardState::Ready).await;
+                    self.stand_by(&guard).await;
+                    self.tell(GuardState::Starting).await;
                 }
-                // The receiver is gone only when the process is about to end.
-                let _ = self.events.send(Event::Guard(state.clone())).await;
-                told = state;
-            }
-            match begun {
-                Ok(guard) => self.stand_by(&guard).await,
-                Err(_) => tokio::time::sleep(PAUSE).await,
+                Err(why) => {
+                    self.tell(GuardState::Failed(why)).await;
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
+    }
+
+    async fn tell(&mut self, state: GuardState) {
+        if self.told.as_ref() == Some(&state) {
+            return;
+        }
+        if let GuardState::Failed(why) = &state {
+            tracing::error!("{}", without_guard(why));
+        }
+        self.told = Some(state.clone());
+        // The receiver is gone only when the process is about to end.
+        let _ = self.events.send(Event::Guard(state)).await;
     }
 
     /// Until it has to be replaced.

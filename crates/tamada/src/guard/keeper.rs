@@ -152,6 +152,7 @@ impl Charge {
             strangers: Stranger::of_other_versions(&keeper.data_dir),
             fenced: board.answer().fenced,
             armed: false,
+            told: None,
         };
         let writer = Writer { board, me: Process::me(), post };
         // A guard that begins finds an order, and who gave it.
