@@ -14,6 +14,7 @@ use crate::memory::{Mark, StepDownMode};
 use crate::phrase;
 use crate::plant::{Plant, is_planted};
 use crate::slots::{self, SlotPlan};
+use crate::switchover::request_for_now;
 use crate::view::{JobView, View};
 
 /// A write to the store, as the port knows it.
@@ -277,7 +278,7 @@ fn stop(mode: StepDownMode, view: &View<'_>) -> Stop {
 }
 
 fn requested_by(view: &View<'_>) -> String {
-    let request = view.cluster().and_then(|cluster| cluster.failover.as_ref());
+    let request = view.cluster().and_then(|cluster| request_for_now(view, cluster));
     request.map_or("demotion".into(), |request| format!("{}: demote", request.value.kind().act()))
 }
 

@@ -67,6 +67,24 @@ pub fn on_leader(view: &View<'_>, cluster: &Cluster) -> Handling {
     }
 }
 
+/// The request that a step-down under way serves.
+///
+/// 1. A switchover to b is scheduled for tonight. a, which requires a guard, loses its own, and steps down now.
+/// 2. It has a guard again before b has all its WAL, and gives up what looks like a switchover to b.
+/// 3. The request is cleared, and tonight nothing happens.
+///
+/// Therefore a request for later has no say in what happens now. One whose time has passed meanwhile has: stopping takes
+/// time.
+pub fn request_for_now<'c>(view: &View<'_>, cluster: &'c Cluster) -> Option<&'c Stamped<FailoverRequest>> {
+    cluster.failover.as_ref().filter(|request| {
+        let kind = request.value.kind();
+        match due(request.value.scheduled_at.as_ref(), kind.bare(), view.now.wall, view.settings.loop_wait) {
+            Due::Later(_) => false,
+            Due::Unscheduled | Due::Now(_) | Due::Stale(_) => true,
+        }
+    })
+}
+
 fn drop_request(request: &Stamped<FailoverRequest>, mut notes: Vec<Note>) -> Handling {
     notes.push(Note::info("Cleaning up failover key"));
     Handling::Drop(Chore::ClearFailover(request.stamp.clone()), notes)

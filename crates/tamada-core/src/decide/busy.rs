@@ -12,7 +12,7 @@ use crate::memory::StepDownMode;
 use crate::plan::WriteOutcome;
 use crate::plant::{Plant, is_planted};
 use crate::situation::Work;
-use crate::switchover::{Possible, Wanted, possible};
+use crate::switchover::{Possible, Wanted, possible, request_for_now};
 use crate::view::View;
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, work: Work<'_>) -> Step {
@@ -136,7 +136,7 @@ pub fn stopping(view: &View<'_>, cluster: Option<&Arc<Cluster>>, work: Option<Wo
     let Some(position) = position else {
         return Decision::stay(Reason::LockRenewedDuring { action }).into();
     };
-    let named = cluster.failover.as_ref().and_then(|request| request.value.candidate.as_ref());
+    let named = request_for_now(view, cluster).and_then(|request| request.value.candidate.as_ref());
     let candidate = named.filter(|_| step_down.mode == StepDownMode::Graceful);
     let wanted = Wanted { candidate, must_have: Some(position.checkpoint), kind: FailoverKind::Switchover };
     match possible(view, cluster, wanted) {

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{Cluster, FailoverKind, Role};
+use tamada_model::{Cluster, FailoverKind, FailoverRequest, Lsn, Role, Stamped};
 
 use crate::decision::{Chore, Decision, Note, Reason, Step, Verdict};
 use crate::guard::{Guarding, guarding};
 use crate::memory::{Mark, StepDown, StepDownMode};
 use crate::plant::{Plant, is_planted};
-use crate::switchover::{Possible, Wanted, possible};
+use crate::switchover::{Possible, Wanted, possible, request_for_now};
 use crate::view::View;
 
 use super::busy::{Renewal, renew};
@@ -48,6 +48,7 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
         None => {}
     }
     let position = step_down.stopped.flatten();
+    let request = request_for_now(view, cluster);
     let release = |notes| {
         let last = position.map(|position| position.publish);
         let decision = Decision::new(Verdict::Release(last), Reason::ReleasingKey);
@@ -55,19 +56,22 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
         decision.chores(demoted).notes(notes).into()
     };
     let (Some(position), StepDownMode::Graceful) = (position, step_down.mode) else {
-        return if step_down.mode == StepDownMode::Graceful && is_switchover(cluster) {
-            abandon(view, cluster, Vec::new())
+        return if step_down.mode == StepDownMode::Graceful && is_switchover(request) {
+            abandon(None, request, Vec::new())
         } else {
             release(Vec::new())
         };
     };
-    let candidate = cluster.failover.as_ref().and_then(|request| request.value.candidate.as_ref());
+    let candidate = request.and_then(|request| request.value.candidate.as_ref());
     let wanted = Wanted { candidate, must_have: Some(position.checkpoint), kind: FailoverKind::Switchover };
+    let patient = step_down.successor_until.is_none_or(|until| view.now.mono < until);
+    // A standby may yet receive the rest; and a guard that is just starting may let us lead on.
+    let in_a_moment = patient || guarding(view) == Guarding::Awaited;
     match possible(view, cluster, wanted) {
         Possible::Ask(fact) => Step::ask(fact),
         Possible::No(notes) if is_planted(Plant::ReleaseWithoutSuccessor) => release(notes),
         Possible::Yes(found) => release(found.notes),
-        Possible::No(notes) if step_down.successor_until.is_none_or(|until| view.now.mono < until) => {
+        Possible::No(notes) if in_a_moment => {
             Decision::stay(Reason::WaitingForSuccessorsWal { needed: position.checkpoint })
                 .mark(Mark::AwaitSuccessor(WAL_PATIENCE))
                 .notes(notes)
@@ -75,7 +79,7 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
         }
         // Nobody has everything, and we may not lead on.
         Possible::No(notes) if guarding(view) != Guarding::Enough => release(notes),
-        Possible::No(notes) => abandon(view, cluster, notes),
+        Possible::No(notes) => abandon(Some(position.checkpoint), request, notes),
     }
 }
 
@@ -85,15 +89,12 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
 ///
 /// Therefore only a clean stop is handed over. A manual failover is another matter: whoever asks for that wants it in any
 /// case.
-fn is_switchover(cluster: &Cluster) -> bool {
-    let kind = cluster.failover.as_ref().map(|request| request.value.kind());
-    kind == Some(FailoverKind::Switchover)
+fn is_switchover(request: Option<&Stamped<FailoverRequest>>) -> bool {
+    request.map(|request| request.value.kind()) == Some(FailoverKind::Switchover)
 }
 
-fn abandon(view: &View<'_>, cluster: &Cluster, notes: Vec<Note>) -> Step {
-    let stopped = view.memory.step_down.as_ref().and_then(|step_down| step_down.stopped.flatten());
-    let needed = stopped.map(|position| position.checkpoint);
-    let request = cluster.failover.as_ref().map(|request| Chore::ClearFailover(request.stamp.clone()));
+fn abandon(needed: Option<Lsn>, request: Option<&Stamped<FailoverRequest>>, notes: Vec<Note>) -> Step {
+    let request = request.map(|request| Chore::ClearFailover(request.stamp.clone()));
     Decision::stay(Reason::SwitchoverAbandoned { needed }).chores(request).mark(Mark::LeadOn).notes(notes).into()
 }
 
