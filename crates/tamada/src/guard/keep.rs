@@ -185,7 +185,13 @@ impl Keep {
         let ends = heard(&process).map_err(|error| format!("its end cannot be heard: {error}"))?;
         tracing::info!("The guard is on duty: process {} ({powers})", who.split(' ').next().unwrap_or(who));
         let bell = Arc::new(process);
-        self.post.send_modify(|post| post.guard = Some(bell.clone()));
+        let mut before = None;
+        self.post.send_modify(|post| before = post.guard.replace(bell.clone()));
+        if let Some(before) = before {
+            // It ended the one that it found in office. That may have been another than ours: one that took the office,
+            // and was not ready in time.
+            let _ = pidfd_send_signal(&*before, Signal::KILL);
+        }
         // What was ordered while it began.
         ring(&*bell);
         Ok(Guard { ends })

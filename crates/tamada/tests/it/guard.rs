@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
+use crate::processes::{self, children, inhabitants, is_gone};
 use crate::store::Kind;
 use crate::town::{Town, signal, wait};
 
@@ -37,15 +38,13 @@ fn wait_for_standing(town: &Town, at: usize, standing: &str) {
 /// The guards at work for this data directory.
 fn guards(town: &Town, at: usize) -> Vec<u32> {
     let data_dir = town.data_dir(at).canonicalize().expect("it was made");
-    let processes = fs::read_dir("/proc").expect("Linux").flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let is_guard = |pid: &u32| {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         name.trim() == "tamada-guard"
             && words.split(|byte| *byte == 0).any(|word| word == data_dir.as_os_str().as_bytes())
     };
-    pids.filter(is_guard).collect()
+    processes::all().filter(is_guard).collect()
 }
 
 fn wait_for_guard(town: &Town, at: usize, besides: Option<u32>) -> u32 {
@@ -58,6 +57,12 @@ fn wait_for_guard(town: &Town, at: usize, besides: Option<u32>) -> u32 {
 /// The page that a guard reads.
 fn page_of(guard: u32) -> PathBuf {
     fs::read_link(format!("/proc/{guard}/fd/0")).expect("it is its standard input")
+}
+
+/// Nobody can tell any more who goes by this page.
+fn forget_office(page: &Path) {
+    let page = fs::File::options().write(true).open(page).expect("it is ours");
+    page.write_all_at(&[0; 4 * 8], 2 * 8).expect("it is longer");
 }
 
 /// What it says there, also after it has lost its name: two records of which the one with the higher number counts.
@@ -157,22 +162,6 @@ fn a_frozen_postmaster_is_killed_with_its_children() {
     assert_eq!(town.wait_for_cluster(1), new);
 }
 
-/// Each has a session and a group of its own.
-fn children(parent: u32) -> Vec<u32> {
-    let parent = parent.to_string();
-    let processes = fs::read_dir("/proc").expect("Linux").flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_child = |pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(") ").next().and_then(|fields| fields.split(' ').nth(1)) == Some(&parent)
-    };
-    pids.filter(is_child).collect()
-}
-
-fn is_gone(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
-}
-
 #[test]
 fn an_agent_restarted_within_the_lease_finds_its_primary_running_and_takes_the_guard_over() {
     let (mut town, leader, _) = pair(Kind::Etcd);
@@ -208,7 +197,13 @@ fn a_guard_that_is_killed_or_frozen_is_replaced_and_the_next_one_guards_as_well(
     let second = wait_for_guard(&town, old, Some(first));
     wait("it is on duty", || town.log(old).contains(&format!("on duty: process {second}")).then_some(()));
     signal(second, Signal::STOP);
-    wait_for_guard(&town, old, Some(second));
+    let third = wait_for_guard(&town, old, Some(second));
+    assert!(is_gone(second), "one that was frozen might wake up at any time");
+    wait("it is on duty", || town.log(old).contains(&format!("on duty: process {third}")).then_some(()));
+    let page = page_of(third);
+    signal(third, Signal::STOP);
+    forget_office(&page);
+    wait_for_guard(&town, old, Some(third));
     let log = town.log(old);
     assert!(log.contains("has ended: starting another") && log.contains("does not answer: starting another"), "{log}");
     assert_eq!(town.leader(), Some(old));
@@ -236,6 +231,20 @@ fn who_requires_a_guard_and_has_none_does_not_lead() {
 
     fs::set_permissions(town.base.join("tamada"), fs::Permissions::from_mode(0o755)).expect("it is ours");
     wait_for_standing(&town, old, "disarmed");
+}
+
+#[test]
+fn what_a_test_has_frozen_ends_with_its_town() {
+    let (town, leader, _) = pair(Kind::Etcd);
+    let (guard, postmaster) = (wait_for_guard(&town, leader, None), town.postmaster(leader).expect("it runs"));
+    town.freeze_agent(leader);
+    [guard, postmaster].into_iter().for_each(|pid| signal(pid, Signal::STOP));
+    let (base, pages) = (town.base.clone(), [0, 1].map(|at| page_of(wait_for_guard(&town, at, None))));
+    let inhabitants = inhabitants(&base);
+    assert!(inhabitants.len() > 10, "two members and a store");
+    drop(town);
+    assert!(inhabitants.iter().all(processes::Inhabitant::is_gone));
+    assert!(!base.exists() && pages.iter().all(|page| !page.exists()));
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod faults;
 mod ground;
 mod guard;
 mod losses;
+mod processes;
 mod refusals;
 mod store;
 mod town;

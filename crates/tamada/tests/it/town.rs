@@ -18,6 +18,8 @@ use tamada_testing::free_port;
 
 use crate::ground::Ground;
 use crate::ground::machine::Machine;
+pub use crate::processes::signal;
+use crate::processes::{children, inhabitants, is_gone};
 use crate::store::{Kind, Store};
 
 /// Generous: a busy machine must not fail a test. Every wait ends as soon as what it waits for is there.
@@ -287,14 +289,13 @@ impl Town {
         })
     }
 
-    /// Every process of the postmaster's session.
+    /// With all its processes.
     pub fn kill_postgres(&self, at: usize) {
         let Some(postmaster) = self.postmaster(at) else {
             return;
         };
-        signal(postmaster, rustix::process::Signal::KILL);
-        for child in children_of_session(postmaster) {
-            signal(child, rustix::process::Signal::KILL);
+        for process in [vec![postmaster], children(postmaster)].concat() {
+            signal(process, rustix::process::Signal::KILL);
         }
     }
 
@@ -311,6 +312,26 @@ impl Town {
         signal(postmaster, rustix::process::Signal::QUIT);
         seen_within(Duration::from_secs(10), || is_gone(postmaster).then_some(()));
         self.kill_postgres(at);
+    }
+
+    /// Whatever a test has frozen, and whoever has lost his parent. Those come first who would start others, or stop them.
+    fn end_everything(&mut self) {
+        use rustix::process::Signal;
+        (0..self.members.len()).for_each(|at| self.kill_agent(at));
+        for process in inhabitants(&self.base).iter().filter(|process| process.is_ours) {
+            let page = process.page();
+            process.signal(Signal::KILL);
+            // Whoever took its place may have removed it.
+            let _ = page.map(fs::remove_file);
+        }
+        inhabitants(&self.base).iter().for_each(|process| process.signal(Signal::CONT));
+        (0..self.members.len()).for_each(|at| self.end_postgres(at));
+        self.store.kill();
+        seen_within(Duration::from_secs(10), || {
+            let left = inhabitants(&self.base);
+            left.iter().for_each(|process| process.signal(Signal::KILL));
+            left.is_empty().then_some(())
+        });
     }
 
     pub fn get(&self, at: usize, path: &str) -> Option<(u16, String)> {
@@ -408,11 +429,7 @@ impl Town {
 
 impl Drop for Town {
     fn drop(&mut self) {
-        for at in 0..self.members.len() {
-            self.kill_agent(at);
-            self.end_postgres(at);
-        }
-        self.store.kill();
+        self.end_everything();
         if std::thread::panicking() {
             eprintln!("what is left of the town: {}", self.base.display());
             for log in self.logs() {
@@ -425,30 +442,6 @@ impl Drop for Town {
             let _ = fs::remove_dir_all(&self.base);
         }
     }
-}
-
-pub fn signal(pid: u32, signal: rustix::process::Signal) {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    // It may have ended already.
-    let _ = pid.map(|pid| rustix::process::kill_process(pid, signal));
-}
-
-fn is_gone(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
-}
-
-/// The postmaster leads a session of its own; its children carry its id as their session.
-fn children_of_session(session: u32) -> Vec<u32> {
-    let session = session.to_string();
-    let processes = fs::read_dir("/proc").expect("Linux").flatten();
-    processes
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let after_name = stat.rsplit(')').next().unwrap_or_default();
-            after_name.split_whitespace().nth(3) == Some(&session)
-        })
-        .collect()
 }
 
 fn http(address: SocketAddr, what: &str, body: &str, within: Duration) -> Option<(u16, String)> {
