@@ -249,7 +249,7 @@ pub enum Reason {
     // Behind us and the leader are two timelines of this number, and what is here may not be replaced.
     NamesakeTimelines { leader: MemberName, timeline: Timeline },
     // A pg_rewind began here and never ended.
-    RewindCutShort { leader: Option<MemberName>, failed: bool },
+    RewindCutShort { leader: Option<MemberName>, for_good: bool },
     WaitingForLeadersCheckpoint { leader: MemberName },
     // It runs as a standby all the same, and waits for WAL that it cannot use (23.8).
     RewindFailed { leader: MemberName },
@@ -330,6 +330,10 @@ pub enum Missing {
     /// The store does not say which cluster this is, but there is one.
     Identity {
         known_to: MemberName,
+    },
+    /// The same; nobody is there who had its data, but its last leader's position is.
+    IdentityOfPublished {
+        position: Lsn,
     },
 }
 

@@ -51,7 +51,7 @@ pub fn explanation(reason: &Reason) -> String {
             "our timeline {timeline} is not that of {leader}, though the number is the same: PostgreSQL would mix them, \
              and what is here cannot be rewound; it follows nobody until you reinitialize this member"
         ),
-        Reason::RewindCutShort { leader, failed } => cut_short(leader.as_ref(), *failed),
+        Reason::RewindCutShort { leader, for_good } => cut_short(leader.as_ref(), *for_good),
         Reason::WaitingForLeadersCheckpoint { leader } => {
             format!("a rewind is needed; it begins once {leader} has finished its checkpoint after promotion")
         }
@@ -175,9 +175,12 @@ fn demotion(kind: FailoverKind, to: Option<&MemberName>) -> String {
     }
 }
 
-fn cut_short(leader: Option<&MemberName>, failed: bool) -> String {
+fn cut_short(leader: Option<&MemberName>, for_good: bool) -> String {
     match leader {
-        _ if failed => "a pg_rewind failed half way, the files may be a mixture: reinitialize this member".into(),
+        _ if for_good => {
+            "a pg_rewind ended half way, and another would not help; the files may be a mixture: reinitialize this member"
+                .into()
+        }
         Some(leader) => format!("a pg_rewind was cut short; rewinding again as soon as {leader} can be rewound from"),
         None => "a pg_rewind was cut short; rewinding again as soon as another member leads".into(),
     }
@@ -189,6 +192,13 @@ fn missing(what: &Missing) -> String {
             return format!(
                 "the key `initialize` is missing, but {known_to} has data: no new cluster is made beside it. Whoever leads \
                  writes the key anew, and this member clones then"
+            );
+        }
+        Missing::IdentityOfPublished { position } => {
+            return format!(
+                "the key `initialize` is missing, but the key `status` tells of WAL up to {position}: no new cluster is \
+                 made beside it. Whoever has the data writes the key anew, and this member clones then. If all data is \
+                 lost, remove `status`, too"
             );
         }
         Missing::EndOfBootstrap => {
@@ -216,14 +226,19 @@ fn unfit(because: &Unfit) -> String {
         Unfit::Starting => "PostgreSQL is still starting here".into(),
         Unfit::ForeignSystemId => "this data belongs to another cluster".into(),
         Unfit::TimelineBehindCluster { mine: Some(mine), cluster } => {
-            format!("our timeline {mine} is behind the cluster's {cluster}: leading would discard a promotion")
+            format!(
+                "our timeline {mine} is behind the cluster's {cluster}: leading would discard a promotion. A manual \
+                 failover to this member would accept that"
+            )
         }
         Unfit::TimelineBehindCluster { mine: None, cluster } => {
             format!("our timeline is unknown, the cluster's is {cluster}: leading might discard a promotion")
         }
         Unfit::Paused => "the cluster is paused: nobody is promoted unless named".into(),
         Unfit::NoFailover => {
-            "tag nofailover (or failover_priority 0) forbids this member to lead; another must take the lock".into()
+            "tag nofailover (or failover_priority 0) forbids this member to lead: another must take the lock, or an \
+             operator take the tag away"
+                .into()
         }
         Unfit::CandidateIsAnother { candidate } => format!("{candidate} was named and is able to lead: waiting for it"),
         Unfit::WithoutGuard { because: None } => "a guard is required, and ours is just starting".into(),
@@ -243,7 +258,7 @@ fn unfit(because: &Unfit) -> String {
         }
         Unfit::NeedsCopy => {
             "our data was found not to be the last leader's, and cannot be rewound: reinitialize this member, or name it \
-             in a failover if nobody else has any"
+             in a manual failover if nobody else has any"
                 .into()
         }
         Unfit::OutrankedByTimeline { who, theirs, mine } => {

@@ -115,7 +115,7 @@ fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
         return Candidacy::unfit(Unfit::NoFailover);
     }
     let named = cluster.failover.as_ref().and_then(|request| request.value.candidate.as_ref());
-    if view.memory.rewind == Rewind::Useless && named != Some(&view.me.name) {
+    if is_useless(view) && named != Some(&view.me.name) {
         return Candidacy::unfit(Unfit::NeedsCopy);
     }
     if let Some(request) = &cluster.failover {
@@ -136,6 +136,14 @@ fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
         return Candidacy::unfit(Unfit::OthersMayBeBack { seconds_left });
     }
     health_check(view, cluster, None)
+}
+
+/// Found not to be the last leader's, and beyond rewinding: where its WAL ends says nothing.
+fn is_useless(view: &View<'_>) -> bool {
+    match view.memory.rewind {
+        Rewind::Useless | Rewind::Failed => true,
+        Rewind::Unsuspected | Rewind::Suspected | Rewind::Needed | Rewind::NotNeeded | Rewind::Done => false,
+    }
 }
 
 /// 1. The store is away, longer than a lease; all member keys run out. b's host is lost, and is back before the store.
@@ -295,6 +303,17 @@ fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> ByTim
     }
 }
 
+/// 1. `check_timeline` is on; the cluster came to timeline 4. Nobody leads.
+/// 2. a, on timeline 2, has more WAL than c, on 4. It may not lead, and c lets it go first.
+/// 3. Nobody leads for ever.
+///
+/// Therefore whoever is kept from leading by its timeline has no say. (It has in the original.)
+fn may_not_lead_itself(view: &View<'_>, cluster: &Cluster, who: &MemberName, status: &PeerStatus) -> Option<Note> {
+    let theirs = status.timeline.filter(|theirs| !timeline_fits(view, cluster, Some(*theirs)))?;
+    let last = cluster.timeline()?;
+    Some(Note::info(format!("Timeline {theirs} of {who} is behind last known cluster timeline {last}")))
+}
+
 fn veto(
     view: &View<'_>,
     cluster: &Cluster,
@@ -309,6 +328,10 @@ fn veto(
     if !status.in_recovery {
         notes.push(Note::warning(format!("Primary ({who}) is still alive")));
         return Some(Unfit::PrimaryAlive { who: who.clone() });
+    }
+    if let Some(note) = may_not_lead_itself(view, cluster, who, status) {
+        notes.push(note);
+        return None;
     }
     match by_timeline(view, cluster, status) {
         ByTimeline::Theirs { theirs, mine } => {

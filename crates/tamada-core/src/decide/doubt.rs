@@ -126,6 +126,14 @@ fn rewindable(view: &View<'_>) -> Rewindable {
     }
 }
 
+/// As far as this pass has looked.
+pub fn is_beyond_rewind(view: &View<'_>) -> bool {
+    match rewindable(view) {
+        Rewindable::No => true,
+        Rewindable::Unasked | Rewindable::AsFarAsKnown => false,
+    }
+}
+
 fn copy_anew_if_allowed(view: &View<'_>, cluster: &Cluster, leader: UpstreamMember) -> Option<Step> {
     view.settings.remove_data_directory_on_diverged_timelines.then(|| copy_anew(view, cluster, leader))
 }

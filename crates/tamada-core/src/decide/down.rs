@@ -13,7 +13,7 @@ use crate::upstream;
 use crate::view::View;
 
 use super::busy::{Renewal, renew};
-use super::doubt::{Doubt, diverged, doubt, removal_after_failure, with};
+use super::doubt::{Doubt, diverged, doubt, is_beyond_rewind, removal_after_failure, with};
 use super::namesake::{Pointing, left_alone, may_point_at};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, present: &Present) -> Step {
@@ -157,12 +157,14 @@ fn as_standby(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
     }
 }
 
-/// A mixture of files is never started: rewound again, or copied anew where the operator allows it.
+/// A mixture of files is never started: rewound again, or copied anew where the operator allows it. Where neither can be
+/// done, the operator has to hear of it.
 fn cut_short(view: &View<'_>, cluster: &Cluster) -> Step {
     let failed = view.memory.rewind == Rewind::Failed;
     let step = if failed { removal_after_failure(view, cluster) } else { diverged(view, cluster) };
     let leader = cluster.leader_name().filter(|leader| **leader != view.me.name).cloned();
-    step.unwrap_or_else(|| Decision::stay(Reason::RewindCutShort { leader, failed }).into())
+    let for_good = failed || is_beyond_rewind(view);
+    step.unwrap_or_else(|| Decision::stay(Reason::RewindCutShort { leader, for_good }).into())
 }
 
 enum Start {

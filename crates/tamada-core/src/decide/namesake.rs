@@ -80,16 +80,13 @@ fn recorded(view: &View<'_>) -> Option<Timeline> {
 }
 
 /// What goes with staying as it is, without the leader, until the operator has it copied. Nothing is open then: there will
-/// be another look whenever it would be pointed at a leader.
+/// be another look whenever it would be pointed at a leader. A rewind that has just ended well, and changed nothing, is
+/// not begun again: pg_rewind does not see what we see.
 pub fn left_alone(view: &View<'_>) -> (Vec<Mark>, Vec<Note>) {
     let settled = match view.memory.rewind {
         Rewind::Failed => Vec::new(),
-        Rewind::Unsuspected
-        | Rewind::Suspected
-        | Rewind::Needed
-        | Rewind::NotNeeded
-        | Rewind::Done
-        | Rewind::Useless => {
+        Rewind::Done => vec![Mark::Rewind(Rewind::Failed)],
+        Rewind::Unsuspected | Rewind::Suspected | Rewind::Needed | Rewind::NotNeeded | Rewind::Useless => {
             vec![Mark::Rewind(Rewind::Useless)]
         }
     };

@@ -55,11 +55,24 @@ fn has_data<'a>(view: &View<'a>, cluster: &'a Cluster) -> Option<&'a MemberName>
     others.find(|(_, member)| unlocked && has(member)).map(|(name, _)| name)
 }
 
+/// 1. The hosts of a and b lose their power; a had not yet copied anything. `initialize` is deleted.
+/// 2. a is back before b, whose member key has run out. It has seen no cluster, and makes a new one beside b's.
+///
+/// Therefore what a leader published counts, too.
+fn nameless(view: &View<'_>, cluster: &Cluster) -> Option<Missing> {
+    if cluster.initialize != Initialize::Absent {
+        return None;
+    }
+    let known = has_data(view, cluster).map(|who| Missing::Identity { known_to: who.clone() });
+    let published = cluster.status.optime;
+    let told = cluster.is_unlocked() && !published.is_zero();
+    known.or_else(|| told.then_some(Missing::IdentityOfPublished { position: published }))
+}
+
 /// 7.1, row by row.
 fn fill(view: &View<'_>, cluster: &Cluster) -> Step {
     let may_create = view.me.may_bootstrap && !view.me.tags.nofailover() && view.settings.standby_cluster.is_none();
-    if let Some(who) = has_data(view, cluster).filter(|_| cluster.initialize == Initialize::Absent) {
-        let missing = Missing::Identity { known_to: who.clone() };
+    if let Some(missing) = nameless(view, cluster) {
         return Decision::stay(Reason::WaitingForLeaderToBootstrap { standby_cluster: false, missing })
             .chores(uninitialized(view))
             .into();

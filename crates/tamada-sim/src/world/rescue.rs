@@ -1,0 +1,239 @@
+//! The operator who is called when the faults are over and the cluster cannot be whole by itself.
+//!
+//! Some things no agent may decide: to lose more than the settings allow, to lead in spite of a tag, to throw away data
+//! that cannot be rewound. A person may. So that nothing else hides behind this, the person comes only if it is true, by
+//! what everybody really has, and if a member says what is wanted; does the least that helps; and then the cluster has
+//! to heal within its bound like any other.
+
+use std::time::Duration;
+
+use tamada_model::Lsn;
+use tamada_wire::keys::{HISTORY, INITIALIZE, parse_history};
+
+use super::World;
+use crate::fault::{Operation, Switch};
+use crate::{Host, Moment};
+
+/// What keeps the cluster from being whole, and no agent may mend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Plight {
+    /// Everybody who may lead is too far behind, and this one, who has the most, may not: it has the tag.
+    Tagged(Host),
+    /// Everybody who may lead is further behind than the settings allow; this one least.
+    Behind(Host),
+    /// The cluster's identity is gone from the store, and everybody with data is a standby whose agent has forgotten it;
+    /// this one has the most.
+    Nameless(Host),
+    /// Nobody else has any data, and this one's was not the last leader's.
+    Alone(Host),
+    /// Somebody leads another cluster: identity and all were gone from the store, and a new one was made.
+    Foreign(Host),
+    /// Somebody leads whom this one will never follow with the data that it has.
+    NeedsCopy(Host),
+}
+
+/// Who looks, and what they have seen.
+#[derive(Debug, Default)]
+pub(crate) struct Operator {
+    sees: Option<(Plight, Moment)>,
+    /// How often help was needed.
+    pub acts: u64,
+}
+
+impl World {
+    /// Once a second, when everything is to be well.
+    pub(super) fn look_after(&mut self) {
+        if self.now < Moment::new(self.script.faults_end) {
+            return;
+        }
+        let plight = self.plight();
+        match (plight, self.operator.sees) {
+            (Some(plight), Some((seen, since))) if plight == seen => {
+                let for_long = self.now.since(since) >= self.patience();
+                if for_long && self.operator.acts < self.most_acts() && self.is_told(plight) {
+                    self.help(plight);
+                }
+            }
+            (Some(plight), _) => self.operator.sees = Some((plight, self.now)),
+            (None, _) => self.operator.sees = None,
+        }
+    }
+
+    pub(crate) fn plight(&self) -> Option<Plight> {
+        match self.store.leader() {
+            None => self.nobody_may_lead(),
+            Some((leader, _)) => {
+                let leader = self.host(leader.as_str()).filter(|leader| self.fleet.is_writable(*leader))?;
+                let mut others = self.hosts().filter(|host| *host != leader && self.fleet.data(*host).is_some());
+                others.find_map(|host| self.is_hopeless(host, leader))
+            }
+        }
+    }
+
+    fn nobody_may_lead(&self) -> Option<Plight> {
+        let history = parse_history(self.store.raw(HISTORY).unwrap_or_default().as_bytes()).unwrap_or_default();
+        let last = history.last().map_or(1, |entry| entry.timeline + 1);
+        let published = self.published();
+        let has = |host: Host| {
+            let (branch, end) = self.fleet.data(host).filter(|_| self.fleet.is_whole(host))?;
+            Some((self.fleet.wal().timeline(branch).number(), end, host))
+        };
+        let is_enough = |timeline: u32, end: Lsn| {
+            let reaches = published <= Lsn::new(end.bytes().saturating_add(self.script.maximum_lag));
+            reaches && (timeline >= last || !self.script.check_timeline)
+        };
+        let with_data: Vec<_> = self.hosts().filter_map(has).collect();
+        let best = with_data.iter().max_by_key(|(timeline, end, _)| (*timeline, *end)).map(|(.., best)| *best)?;
+        if self.store.raw(INITIALIZE).is_none() {
+            return Some(Plight::Nameless(best));
+        }
+        if let [(.., alone)] = with_data[..]
+            && !self.is_tagged(alone)
+        {
+            return Some(Plight::Alone(alone));
+        }
+        let may_lead = |(timeline, end, host): &(u32, Lsn, Host)| !self.is_tagged(*host) && is_enough(*timeline, *end);
+        if with_data.iter().any(may_lead) {
+            return None;
+        }
+        Some(if self.is_tagged(best) { Plight::Tagged(best) } else { Plight::Behind(best) })
+    }
+
+    fn is_tagged(&self, host: Host) -> bool {
+        self.script.nofailover.contains(&host)
+    }
+
+    /// It has left the leader's history, or lacks WAL that the leader has no more, or is a mixture.
+    fn is_hopeless(&self, host: Host, leader: Host) -> Option<Plight> {
+        if self.fleet.system_id(host) != self.fleet.system_id(leader) {
+            return Some(Plight::Foreign(host));
+        }
+        let (here, there) = self.fleet.data(host).zip(self.fleet.data(leader))?;
+        let astray = !self.fleet.wal().is_ancestor(here, there);
+        let needs_copy = astray || !self.fleet.is_whole(host) || self.fleet.never_streams(host, leader);
+        needs_copy.then_some(Plight::NeedsCopy(host))
+    }
+
+    /// By the member whom it is about, or, where that is PostgreSQL's alone to know, by its log.
+    fn is_told(&self, plight: Plight) -> bool {
+        let says = |host: Host, words: &str| {
+            let report = self.members[host.0].report.as_ref();
+            report.is_some_and(|report| report.because.contains(words))
+        };
+        match plight {
+            // They refuse to run, and say so in their logs.
+            Plight::Nameless(host) | Plight::Foreign(host) => self.members[host.0].agent().is_none(),
+            Plight::Tagged(host) => says(host, "forbids this member to lead"),
+            Plight::Behind(host) | Plight::Alone(host) => says(host, "manual failover"),
+            Plight::NeedsCopy(host) => {
+                let leader = self.store.leader().and_then(|(leader, _)| self.host(leader.as_str()));
+                let logged = leader.is_some_and(|leader| self.fleet.never_streams(host, leader));
+                logged || says(host, "reinitialize this member")
+            }
+        }
+    }
+
+    fn help(&mut self, plight: Plight) {
+        self.diary.note(self.now, None, || format!("THE OPERATOR: {plight:?}"));
+        self.operator.sees = None;
+        self.operator.acts += 1;
+        self.ends = self.ends.max(self.now + self.script.heals_within);
+        let number = 1000 + self.operator.acts as usize;
+        match plight {
+            Plight::Nameless(host) => {
+                let id = self.fleet.system_id(host).map(|id| id.to_string()).unwrap_or_default();
+                self.store.put_raw(INITIALIZE, &id, self.now);
+                self.store_changed();
+            }
+            Plight::Foreign(host) => self.with_fleet(|fleet, now, _| fleet.wipe_data(host, now)),
+            Plight::Tagged(host) => {
+                self.script.nofailover.retain(|tagged| *tagged != host);
+                self.operator(number, Operation::Tag { host, nofailover: Switch::Off });
+            }
+            Plight::Behind(host) | Plight::Alone(host) => self.operator(number, Operation::Failover { to: host }),
+            Plight::NeedsCopy(host) => self.operator(number, Operation::Reinitialize(host)),
+        }
+    }
+
+    /// Somebody to lead, with and without a tag, and a copy for everybody else, twice if the first one failed.
+    fn most_acts(&self) -> u64 {
+        2 + 2 * self.script.members as u64
+    }
+
+    /// Whatever the agents can do they have begun by then, and most of it is done.
+    fn patience(&self) -> Duration {
+        let times = self.script.settings;
+        Duration::from_secs_f64(2.0 * (times.ttl + times.loop_wait) + 30.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diary::Diary;
+    use crate::member::Runs;
+    use crate::plant::Plants;
+    use crate::script::{Script, Times};
+
+    const A: Host = Host(0);
+    const B: Host = Host(1);
+    const C: Host = Host(2);
+
+    /// `a` leads, `b` and `c` follow, and the faults are over.
+    fn whole() -> World {
+        let script = Script { faults_end: Duration::from_secs(30), ..Script::calm(1, Times::QUICK) };
+        let mut world = World::new(script, Plants::none(), Diary::Closed);
+        world.passes(Duration::from_secs(60));
+        assert_eq!(world.plight(), None);
+        world
+    }
+
+    fn without_leader() -> World {
+        let mut world = whole();
+        world.store.delete_raw("leader", world.now);
+        world
+    }
+
+    #[test]
+    fn as_long_as_somebody_may_lead_nobody_helps() {
+        let mut world = without_leader();
+        assert_eq!(world.plight(), None);
+        world.script.nofailover = vec![A, B];
+        assert_eq!(world.plight(), None, "c may");
+    }
+
+    #[test]
+    fn where_the_best_has_the_tag_and_the_others_are_too_far_behind_the_tag_goes() {
+        let mut world = without_leader();
+        world.script.nofailover = vec![A, B, C];
+        let plight = world.plight().expect("nobody may lead");
+        assert!(matches!(plight, Plight::Tagged(_)), "{plight:?}");
+        world.help(plight);
+        assert_eq!(world.script.nofailover.len(), 2);
+    }
+
+    #[test]
+    fn who_is_further_behind_than_the_settings_allow_leads_if_an_operator_wants_it() {
+        let mut world = without_leader();
+        world.store.put_raw("status", r#"{"optime": 99999999999}"#, world.now);
+        let plight = world.plight().expect("nobody may lead");
+        assert!(matches!(plight, Plight::Behind(_)), "{plight:?}");
+        assert!(!world.is_told(plight), "nobody has said so yet");
+        world.help(plight);
+        assert!(world.store.raw("failover").is_some());
+    }
+
+    #[test]
+    fn whose_data_has_left_the_leaders_history_needs_a_copy() {
+        let mut world = whole();
+        for member in &mut world.members {
+            member.agent_runs = Runs::Still;
+            member.guard.lives = false;
+        }
+        world.with_fleet(|fleet, now, _| fleet.promote_by_hand(B, now));
+        world.passes(Duration::from_secs(10));
+        world.store.put_raw("leader", A.name(), world.now);
+        assert!(world.fleet.is_writable(A) && world.fleet.is_writable(B));
+        assert_eq!(world.plight(), Some(Plight::NeedsCopy(B)));
+    }
+}
