@@ -30,6 +30,8 @@ pub struct Tally {
     pub acknowledged: u64,
     pub lost: u64,
     pub promotions: u64,
+    /// Runs in which an operator had to help.
+    pub helped: u64,
     pub failures: Vec<(u64, Violation)>,
 }
 
@@ -87,6 +89,7 @@ impl Tally {
         self.acknowledged += outcome.acknowledged;
         self.lost += outcome.lost;
         self.promotions += outcome.promotions;
+        self.helped += u64::from(outcome.helped > 0);
         self.failures.extend(outcome.violation.map(|violation| (seed, violation)));
     }
 
@@ -97,6 +100,7 @@ impl Tally {
         self.acknowledged += other.acknowledged;
         self.lost += other.lost;
         self.promotions += other.promotions;
+        self.helped += other.helped;
         self.failures.extend(other.failures);
         self.failures.sort_by_key(|(seed, _)| *seed);
         self
@@ -107,7 +111,7 @@ impl Tally {
         let minutes = took.as_secs_f64() / 60.0;
         format!(
             "{} seeds in {:.1} s ({:.0} per hour): {hours:.0} cluster-hours ({:.0} per minute and thread), {} happenings, {} promotions, {} \
-             writes acknowledged, {} of them lost within what was promised, {} seeds broke a promise",
+             writes acknowledged, {} of them lost within what was promised, {} seeds needed an operator, {} broke a promise",
             self.seeds,
             took.as_secs_f64(),
             self.seeds as f64 / minutes * 60.0,
@@ -116,6 +120,7 @@ impl Tally {
             self.promotions,
             self.acknowledged,
             self.lost,
+            self.helped,
             self.failures.len(),
         )
     }

@@ -231,6 +231,11 @@ impl Fleet {
         self.node(host).point()
     }
 
+    /// There is a database, and no mixture of two.
+    pub fn is_whole(&self, host: Host) -> bool {
+        self.node(host).files().is_some_and(|files| !files.unfinished_rewind)
+    }
+
     /// What a primary here would serve, or a standby would show.
     pub fn shown(&self, host: Host) -> Option<Point> {
         let node = self.node(host);

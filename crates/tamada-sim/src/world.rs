@@ -7,13 +7,14 @@ mod faults;
 mod guards;
 mod looks;
 mod operators;
+mod rescue;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Once};
+use std::sync::Once;
 use std::time::Duration;
 
-use tamada_model::{Report, Tags};
+use tamada_model::Tags;
 use tamada_wire::keys;
 
 use crate::chance::Chance;
@@ -46,6 +47,9 @@ pub struct World {
     /// Faults that wait for their cue.
     pub(crate) awaiting: Vec<usize>,
     pub(crate) clients: Vec<clients::Client>,
+    pub(crate) operator: rescue::Operator,
+    /// Until when it may take to be whole.
+    ends: Moment,
     promises: Promises,
     happened: u64,
 }
@@ -142,6 +146,8 @@ pub struct Outcome {
     pub acknowledged: u64,
     pub lost: u64,
     pub promotions: u64,
+    /// How often an operator had to help.
+    pub helped: u64,
     pub diary: Diary,
 }
 
@@ -169,6 +175,8 @@ impl World {
             leases_due: None,
             awaiting: Vec::new(),
             clients: Vec::new(),
+            operator: rescue::Operator::default(),
+            ends: Moment::new(script.faults_end + script.heals_within),
             promises: Promises::new(&script),
             happened: 0,
             script,
@@ -211,14 +219,13 @@ impl World {
         agents::new_member(host, clock, tags, &self.script)
     }
 
-    /// To the end of the script, or to the first broken promise.
+    /// To the end of the script, longer if an operator had to help, or to the first broken promise.
     pub fn run(mut self) -> Outcome {
-        let end = Moment::new(self.script.faults_end + self.script.heals_within);
         self.plants.sow();
         let mut violation = None;
         let mut at_once = 0;
         while let Some((at, due)) = self.queue.next() {
-            if at > end {
+            if at > self.ends {
                 break;
             }
             at_once = if at == self.now { at_once + 1 } else { 0 };
@@ -244,6 +251,10 @@ impl World {
             promises.broken.take()
         });
         if let Some(violation) = &violation {
+            for member in &self.members {
+                let because = member.report.as_ref().map_or("nobody", |report| &report.because);
+                self.diary.note(self.now, Some(member.host), || format!("why: {because}"));
+            }
             self.diary.note(self.now, None, || format!("BROKEN: {violation}"));
         }
         Outcome {
@@ -253,6 +264,7 @@ impl World {
             acknowledged: self.ledger.acknowledged(),
             lost: self.ledger.lost(),
             promotions: self.ledger.promotions,
+            helped: self.operator.acts,
             diary: self.diary,
         }
     }
@@ -340,6 +352,7 @@ impl World {
     /// Once a second somebody looks at everything, whether or not anything happens.
     fn look(&mut self) {
         self.watch(|promises, world| promises.look(world));
+        self.look_after();
         self.queue.put(self.now + Duration::from_secs(1), Due::Look);
     }
 
@@ -412,17 +425,6 @@ impl World {
     pub fn is_in_sync_key(&self, host: Host) -> bool {
         let sync = self.store.raw(keys::SYNC).map(|text| keys::parse_sync(text.as_bytes()));
         sync.is_some_and(|sync| sync.lists(&host.name().into()) || sync.leader == Some(host.name().into()))
-    }
-
-    /// It said so: what it needs no program may decide.
-    pub fn needs_an_operator(&self, host: Host) -> bool {
-        let report = self.members[host.0].report.as_ref();
-        let says = |report: &Arc<Report>| {
-            let helpless = ["cannot be rewound", "reinitialize this member"];
-            helpless.iter().any(|words| report.because.contains(words))
-                || report.sentence == "waiting for a rewind or a new copy"
-        };
-        report.is_some_and(says)
     }
 }
 

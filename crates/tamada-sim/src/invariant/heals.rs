@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{Seen, Violation};
 use crate::Moment;
-use crate::fault::{Fault, Operation, Planned};
 use crate::postgres::News;
 use crate::script::Script;
 use crate::world::World;
@@ -17,8 +16,10 @@ pub struct Heals {
     whole_since: Option<Moment>,
 }
 
-/// So long it must have been whole to count as such.
-const STEADY: Duration = Duration::from_secs(3);
+/// So long it must have been whole to count as such: everybody has had a regular look at it, twice.
+fn steady(world: &World) -> Duration {
+    Duration::from_secs_f64((2.0 * world.script.settings.loop_wait).max(3.0))
+}
 
 impl Heals {
     pub fn new(script: &Script) -> Self {
@@ -39,42 +40,32 @@ impl Heals {
             return false;
         }
         let since = *self.whole_since.get_or_insert(world.now);
-        self.acknowledged.is_some_and(|at| at >= since) && world.now.since(since) >= STEADY
+        self.acknowledged.is_some_and(|at| at >= since) && world.now.since(since) >= steady(world)
     }
 
     pub fn at_the_end(&self, world: &World) -> Seen {
         let missing = match (what_is_missing(world), self.whole_since) {
             (Some(missing), _) => missing,
-            // Whoever could lead needs an operator first.
-            (None, _) if world.store.leader().is_none() => return Ok(()),
             (None, Some(since)) if self.acknowledged.is_some_and(|at| at >= since) => return Ok(()),
             (None, _) => "no write was acknowledged".into(),
         };
-        Err(Violation::new("I6 it heals", format!("{:?} after the last fault: {missing}", world.script.heals_within)))
+        let since = world.script.heals_within;
+        let plight = world.plight().map_or(String::new(), |plight| format!(", and nobody asks for help: {plight:?}"));
+        Err(Violation::new("I6 it heals", format!("{since:?} after the last fault: {missing}{plight}")))
     }
 }
 
 /// In words; `None`: the cluster is whole.
 fn what_is_missing(world: &World) -> Option<String> {
     let Some((leader, _)) = world.store.leader() else {
-        let may_lead = |host: &crate::Host| !world.script.nofailover.contains(host);
-        let helpless = world.hosts().filter(may_lead).all(|host| world.needs_an_operator(host));
-        return (!helpless).then(|| "nobody has the lock".into());
+        return Some("nobody has the lock".into());
     };
     let leader = world.host(leader.as_str())?;
     if !world.fleet.is_writable(leader) {
         return Some(format!("{} has the lock and does not take writes", leader.name()));
     }
-    // Whose WAL is gone can be copied from, not followed: whoever needed that WAL needs an operator.
-    let wal_is_gone = world.script.faults.iter().any(|planned| matches!(planned.fault, Fault::WalIsGone(_)));
-    // Who followed somebody promoted by hand knows a timeline that the leader does not, and stays with it.
-    let by_hand = |planned: &Planned| matches!(planned.fault, Fault::Operator(Operation::PromoteByHand(_)));
-    if wal_is_gone || world.script.faults.iter().any(by_hand) {
-        return None;
-    }
-    let astray = world.hosts().filter(|host| *host != leader).find(|host| !world.follows(*host, leader));
-    let needs_a_person = |host: &crate::Host| world.needs_an_operator(*host);
-    astray.filter(|host| !needs_a_person(host)).map(|host| format!("{} does not follow {}", host.name(), leader.name()))
+    let astray = world.hosts().filter(|host| *host != leader).find(|host| !world.follows(*host, leader))?;
+    Some(format!("{} does not follow {}", astray.name(), leader.name()))
 }
 
 #[cfg(test)]
@@ -96,7 +87,7 @@ mod tests {
     fn it_is_whole_when_it_has_been_so_for_a_while_and_takes_writes() {
         let (mut promise, mut world) = (promise(), whole());
         assert!(!promise.look(&world));
-        world.passes(STEADY);
+        world.passes(steady(&world));
         assert!(!promise.look(&world), "nothing was written yet");
         assert!(promise.at_the_end(&world).is_err());
         acknowledge(&mut promise, &world);

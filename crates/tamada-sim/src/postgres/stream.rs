@@ -148,6 +148,13 @@ impl Fleet {
         self.compare(own.end, theirs)
     }
 
+    /// Whatever any agent does short of a new copy: the WAL it needs is gone, or it knows a later timeline, and stays with
+    /// that.
+    pub fn never_streams(&self, host: Host, upstream: Host) -> bool {
+        let (Some(own), Some(theirs)) = (self.node(host).files(), self.node(upstream).files()) else { return false };
+        own.end.1 < theirs.wal_from || own.known > self.wal.timeline(theirs.end.0)
+    }
+
     /// By numbers, as PostgreSQL does it.
     fn compare(&self, own: Point, theirs: Point) -> Admission {
         let timeline = self.wal.timeline(own.0);
