@@ -10,16 +10,27 @@ use crate::Moment;
 pub struct Queue<T> {
     heap: BinaryHeap<Reverse<Entry>>,
     places: Vec<Option<T>>,
-    free: Vec<usize>,
-    put: u64,
+    free: Vec<u32>,
+    put: u32,
 }
 
-/// Ordered by its moment, then by its number, which no other has.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Entry {
-    at: Moment,
-    number: u64,
-    place: usize,
+/// Its moment, then the number under which it was put in, which no other has, then its place: in one number, because
+/// nothing is done more often than to compare two of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Entry(u128);
+
+impl Entry {
+    fn new(at: Moment, number: u32, place: u32) -> Self {
+        Self(u128::from(at.nanos()) << 64 | u128::from(number) << 32 | u128::from(place))
+    }
+
+    fn at(self) -> Moment {
+        Moment::from_nanos((self.0 >> 64) as u64)
+    }
+
+    fn place(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 impl<T> Default for Queue<T> {
@@ -33,17 +44,17 @@ impl<T> Queue<T> {
         self.put += 1;
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
-            self.places.len() - 1
+            self.places.len() as u32 - 1
         });
-        self.places[place] = Some(what);
-        self.heap.push(Reverse(Entry { at, number: self.put, place }));
+        self.places[place as usize] = Some(what);
+        self.heap.push(Reverse(Entry::new(at, self.put, place)));
     }
 
     pub fn next(&mut self) -> Option<(Moment, T)> {
-        let Reverse(Entry { at, place, .. }) = self.heap.pop()?;
-        self.free.push(place);
-        let what = self.places[place].take().expect("each entry has a place of its own");
-        Some((at, what))
+        let Reverse(entry) = self.heap.pop()?;
+        self.free.push(entry.place());
+        let what = self.places[entry.place() as usize].take().expect("each entry has a place of its own");
+        Some((entry.at(), what))
     }
 
     pub fn len(&self) -> usize {

@@ -17,6 +17,10 @@ impl Moment {
         Self(nanos(since_beginning))
     }
 
+    pub(crate) fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
     pub fn nanos(self) -> u64 {
         self.0
     }
