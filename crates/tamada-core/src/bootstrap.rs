@@ -14,7 +14,9 @@ use crate::View;
 
 /// The cluster is in the making, and no living member says that it is at it.
 pub fn is_forsaken(cluster: &Cluster) -> bool {
-    cluster.is_unlocked() && cluster.initialize == Initialize::Underway && !cluster.members.values().any(may_be_making)
+    cluster.is_unlocked()
+        && cluster.initialize == Initialize::Underway
+        && !cluster.members.values().any(|member| may_be_making(member))
 }
 
 /// Anything but a member without data that does nothing: it may be the maker, at any stage.

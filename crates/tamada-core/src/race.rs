@@ -5,11 +5,11 @@
 //! would lose commits.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tamada_model::{
-    Answers, Cluster, Initialize, Live, Lsn, Member, MemberName, PeerAnswer, PeerStatus, SynchronousMode, Timeline,
+    Answers, Cluster, Initialize, Live, Lsn, MemberName, Members, PeerAnswer, PeerStatus, SynchronousMode, Timeline,
 };
 
 use crate::decision::{Fact, Note, Unfit};
@@ -234,11 +234,7 @@ pub fn health_check(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberN
 
 /// Everybody who may have a say: members of the last cluster with a leader, overlaid by the present ones; not ourselves,
 /// not `nofailover` ones (12.7).
-pub fn members_to_ask(
-    view: &View<'_>,
-    cluster: &Cluster,
-    besides: Option<&MemberName>,
-) -> BTreeMap<MemberName, Member> {
+pub fn members_to_ask(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberName>) -> Members {
     let mut members = view.memory.cluster_with_leader.as_ref().map(|old| old.members.clone()).unwrap_or_default();
     members.extend(cluster.members.clone());
     members.retain(|name, member| {
@@ -250,7 +246,7 @@ pub fn members_to_ask(
 /// How long to wait for each: everybody in the store deserves the full time, for its answer may be a veto that saves
 /// commits. A member whose key has run out is dead to the store as well; waiting long for it would only prolong the
 /// outage, and it is asked only in case it still runs as primary.
-pub fn questions(view: &View<'_>, cluster: &Cluster, members: &BTreeMap<MemberName, Member>) -> BTreeSet<PeerQuestion> {
+pub fn questions(view: &View<'_>, cluster: &Cluster, members: &Members) -> BTreeSet<PeerQuestion> {
     let full = (view.settings.ttl / 10).clamp(Duration::from_millis(300), Duration::from_secs(2));
     let brief = Duration::from_millis(100);
     members

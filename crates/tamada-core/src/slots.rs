@@ -60,7 +60,8 @@ fn kept_for_absent<'a>(view: &View<'a>, cluster: &'a Cluster) -> impl Iterator<I
 
 fn others<'a>(view: &View<'a>, cluster: &'a Cluster) -> impl Iterator<Item = (&'a MemberName, &'a Member)> {
     let me = view.me;
-    cluster.members.iter().filter(move |(name, member)| **name != me.name && !member.tags.nostream())
+    let members = cluster.members.iter().map(|(name, member)| (name, member.as_ref()));
+    members.filter(move |(name, member)| **name != me.name && !member.tags.nostream())
 }
 
 /// On a leader: everybody who does not cascade from somebody else. On a replica: those that cascade from us.

@@ -1,11 +1,12 @@
 //! Requests to move the leader: what the leader makes of them, what the others do once the lock is free, and whether
 //! anybody could take over at all (ha-loop.md 14).
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tamada_model::{
-    Cluster, FailoverKind, FailoverRequest, Live, Lsn, Member, MemberName, PeerAnswer, PeerStatus, Stamped, WalBytes,
+    Cluster, FailoverKind, FailoverRequest, Live, Lsn, Member, MemberName, Members, PeerAnswer, PeerStatus, Stamped,
+    WalBytes,
 };
 
 use crate::View;
@@ -230,7 +231,7 @@ enum Health {
     Bad(Note),
 }
 
-fn ask_one(view: &View<'_>, cluster: &Cluster, name: &MemberName, member: &Member) -> Health {
+fn ask_one(view: &View<'_>, cluster: &Cluster, name: &MemberName, member: &Arc<Member>) -> Health {
     let act = cluster.failover.as_ref().map_or("failover", |request| request.value.kind().act());
     let Some(answers) = &view.seen.asked.peers else {
         // Everybody is asked at once, so that a second round is not needed if this one turns out to be unfit.
@@ -315,7 +316,7 @@ pub fn possible(view: &View<'_>, cluster: &Cluster, wanted: Wanted<'_>) -> Possi
 }
 
 /// Everybody who might, or the one that was named (14.4).
-fn candidates(view: &View<'_>, cluster: &Cluster, named: Option<&MemberName>) -> BTreeMap<MemberName, Member> {
+fn candidates(view: &View<'_>, cluster: &Cluster, named: Option<&MemberName>) -> Members {
     let mut members = cluster.members.clone();
     members.retain(|name, member| {
         *name != view.me.name

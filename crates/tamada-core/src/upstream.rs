@@ -21,7 +21,7 @@ pub fn leader(view: &View<'_>, cluster: &Cluster) -> Option<UpstreamMember> {
 }
 
 fn member(cluster: &Cluster, name: &MemberName) -> Option<UpstreamMember> {
-    let (host, port) = cluster.members.get(name).and_then(Member::address)?;
+    let (host, port) = cluster.member(name).and_then(Member::address)?;
     Some(UpstreamMember { name: name.clone(), host, port })
 }
 

@@ -60,5 +60,5 @@ pub async fn confirm(tool: &mut Tool, given: &Given, question: &str, refusal: &s
 }
 
 pub fn record<'c>(cluster: &'c Cluster, name: &MemberName) -> Result<&'c Member, Failure> {
-    cluster.members.get(name).ok_or_else(|| Failure::Command(format!("Member {name} has left the cluster")))
+    cluster.member(name).ok_or_else(|| Failure::Command(format!("Member {name} has left the cluster")))
 }

@@ -1,6 +1,7 @@
 //! The cluster as the store told it, nothing added (dcs-layout.md 1).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::{Document, Lsn, Member, MemberName, SystemId, Timeline, Wall};
 
@@ -34,7 +35,7 @@ pub struct Cluster {
     pub config: Option<Stamped<Document>>,
     /// Who holds the lock; `None` when the key is absent or empty.
     pub leader: Option<Stamped<MemberName>>,
-    pub members: BTreeMap<MemberName, Member>,
+    pub members: Members,
     /// A request with at least one of its two names.
     pub failover: Option<Stamped<FailoverRequest>>,
     pub sync: Option<Stamped<SyncState>>,
@@ -43,6 +44,10 @@ pub struct Cluster {
     pub history: Option<Stamped<Vec<HistoryEntry>>>,
     pub failsafe: Option<BTreeMap<MemberName, String>>,
 }
+
+/// What each member tells about itself. Records are large and change one at a time, while readings are kept, compared
+/// and picked from: so a copy of the map shares them.
+pub type Members = BTreeMap<MemberName, Arc<Member>>;
 
 impl Cluster {
     pub fn is_unlocked(&self) -> bool {
@@ -53,9 +58,13 @@ impl Cluster {
         self.leader.as_ref().map(|leader| &leader.value)
     }
 
+    pub fn member(&self, name: &MemberName) -> Option<&Member> {
+        self.members.get(name).map(Arc::as_ref)
+    }
+
     /// The member record of the lock's holder; `None` when unlocked and when the holder has no member key.
     pub fn leader_member(&self) -> Option<&Member> {
-        self.leader_name().and_then(|name| self.members.get(name))
+        self.leader_name().and_then(|name| self.member(name))
     }
 
     /// ha-loop.md 1.6: the last history entry's timeline + 1; 1 for an empty history; unknown without one.

@@ -8,6 +8,8 @@ mod member;
 mod tests;
 mod values;
 
+use std::sync::Arc;
+
 use tamada_model::{Cluster, Document, Initialize, MemberName, Stamp, Stamped, SystemId};
 
 pub(crate) use member::reasons_object;
@@ -76,7 +78,7 @@ pub fn parse_cluster<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> Cluste
                 if let Some(name) = other.strip_prefix(MEMBERS).filter(|name| !name.is_empty()) {
                     let mut member = parse_member(entry.value);
                     member.session = entry.session;
-                    cluster.members.insert(MemberName::new(name), member);
+                    cluster.members.insert(MemberName::new(name), Arc::new(member));
                 }
             }
         }

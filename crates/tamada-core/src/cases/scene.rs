@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tamada_model::{
-    Cluster, Divergence, Document, FailoverRequest, HistoryEntry, HistoryFile, Initialize, Me, Member, MemberName,
+    Cluster, Divergence, Document, FailoverRequest, HistoryEntry, HistoryFile, Initialize, Me, MemberName, Members,
     Mono, Now, PeerAnswer, PostgresFacts, RecoveryMatch, Schedule, Settings, Stamp, Stamped, Tags, Wall,
 };
 
@@ -27,7 +27,7 @@ pub struct Scene {
     pub facts: PostgresFacts,
     pub answers: BTreeMap<MemberName, PeerAnswer>,
     /// Members that were there when somebody led.
-    pub former: BTreeMap<MemberName, Member>,
+    pub former: Members,
     pub former_leader: Option<MemberName>,
     pub recovery: Option<RecoveryMatch>,
     pub divergence: Option<Divergence>,
@@ -72,7 +72,7 @@ impl Default for Scene {
             dark: None,
             facts,
             answers: BTreeMap::new(),
-            former: BTreeMap::new(),
+            former: Members::new(),
             former_leader: None,
             recovery: None,
             divergence: None,
@@ -147,10 +147,11 @@ impl Scene {
     fn set_other(&mut self, name: &str, words: &mut Words<'_>, answers: bool) {
         let name = MemberName::new(name);
         let other = other(&name, words);
-        self.former.insert(name.clone(), other.record.clone());
+        let record = Arc::new(other.record);
+        self.former.insert(name.clone(), record.clone());
         match other.gone {
             true => self.cluster.members.remove(&name),
-            false => self.cluster.members.insert(name.clone(), other.record),
+            false => self.cluster.members.insert(name.clone(), record),
         };
         if answers {
             self.answers.insert(name, other.answer);

@@ -345,7 +345,7 @@ impl Story {
                     self.record = text;
                 }
                 let name = self.scene.me.name.clone();
-                self.scene.cluster.members.insert(name, *record);
+                self.scene.cluster.members.insert(name, Arc::from(record));
                 return Some(Event::Touched);
             }
             Effect::Leave(how) => {

@@ -20,7 +20,7 @@ pub async fn run(tool: &mut Tool, given: &Given) -> Result<(), Failure> {
         Some(name) => vec![name],
         None => roles::members_with(&cluster, wanted.unwrap_or(Wanted::Leader)),
     };
-    let address = candidates.iter().filter_map(|name| cluster.members.get(name)).find_map(Member::address);
+    let address = candidates.iter().filter_map(|name| cluster.member(name)).find_map(Member::address);
     let (host, port) = address.ok_or_else(|| Failure::command("Can not find a suitable member"))?;
     tool.console.say(format_args!("host={host} port={port}"));
     Ok(())

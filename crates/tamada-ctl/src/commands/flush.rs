@@ -77,7 +77,8 @@ async fn flush_switchover(tool: &mut Tool, given: &Given) -> Result<(), Failure>
 pub fn leader_first(named: &NamedCluster) -> impl Iterator<Item = (&MemberName, &Member)> {
     let leader = named.cluster.leader_name();
     let (first, others): (Vec<_>, Vec<_>) = named.cluster.members.iter().partition(|(name, _)| Some(*name) == leader);
-    first.into_iter().chain(others).filter(|(_, member)| member.api_url.is_some())
+    let ordered = first.into_iter().chain(others).map(|(name, member)| (name, member.as_ref()));
+    ordered.filter(|(_, member)| member.api_url.is_some())
 }
 
 async fn clear_in_store(tool: &mut Tool, named: &NamedCluster) -> Result<(), Failure> {

@@ -198,7 +198,7 @@ pub async fn a_lock_survives_the_loss_of_its_session(scene: Scene) -> Checked {
     let a = scene.open("a");
     done(a.touch_member(&record(1), SOON).await)?;
     done(a.acquire_leader(SOON).await)?;
-    let session = look(&a).await?.members.into_values().find_map(|member| member.session);
+    let session = look(&a).await?.members.into_values().find_map(|member| member.session.clone());
     scene.bench.end_session(&session.ok_or("a member shows no session")?).await;
     same("leader", leader(&a).await?, None)?;
     done(a.renew_leader(Renewal::default(), SOON).await)?;

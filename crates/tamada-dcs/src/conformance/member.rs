@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// The record of member a, without what the store adds.
 async fn published(store: &Arc<dyn Store>) -> Result<Option<Member>, String> {
     let member = look(store).await?.members.remove(&MemberName::from("a"));
-    Ok(member.map(|member| Member { session: None, ..member }))
+    Ok(member.map(|member| Member { session: None, ..(*member).clone() }))
 }
 
 pub async fn touching_publishes_the_record(scene: Scene) -> Checked {
@@ -46,7 +46,7 @@ pub async fn a_deleted_member_is_gone(scene: Scene) -> Checked {
 pub async fn a_member_key_survives_the_loss_of_its_session(scene: Scene) -> Checked {
     let a = scene.open_brief("a");
     done(a.touch_member(&record(1), SOON).await)?;
-    let session = look(&a).await?.members.into_values().find_map(|member| member.session);
+    let session = look(&a).await?.members.into_values().find_map(|member| member.session.clone());
     scene.bench.end_session(&session.ok_or("a member shows no session")?).await;
     scene.pass(scene.bench.shortest_ttl() / 3).await;
     done(a.touch_member(&record(1), SOON).await)?;

@@ -107,7 +107,7 @@ fn show_member(cluster: &mut Cluster, name: MemberName, entry: Option<&Entry>) {
     match entry {
         Some(entry) => {
             let member = Member { session: session(entry), ..keys::parse_member(entry.value.as_bytes()) };
-            cluster.members.insert(name, member);
+            cluster.members.insert(name, Arc::new(member));
         }
         None => drop(cluster.members.remove(&name)),
     }
