@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tamada_model::{
     Cluster, FailoverKind, FailoverRequest, Live, Lsn, Member, MemberName, Members, PeerAnswer, PeerStatus, Stamped,
-    WalBytes,
+    Timeline, WalBytes,
 };
 
 use crate::View;
@@ -338,6 +338,25 @@ fn leaders_position(view: &View<'_>, cluster: &Cluster) -> Lsn {
 /// another timeline.
 const ENDING: u64 = 8192;
 
+/// 1. Somebody promotes a by hand; its agent stops it, and starts it again as a standby, on timeline 2. It has not found
+///    out yet that it cannot follow.
+/// 2. c, on timeline 1, stops for a switchover. a has a little more than c by number, and nothing of what c wrote last.
+/// 3. c takes a for a successor that has everything, and gives it the lock.
+///
+/// Therefore nobody succeeds a leader that has stopped with more WAL than it has, or from a later timeline. (An earlier
+/// one says nothing: a standby looks at its own only now and then.)
+fn has_other_wal(view: &View<'_>, cluster: &Cluster, status: &PeerStatus, end: Lsn) -> bool {
+    let later = stopped_on(view, cluster).is_some_and(|ours| status.timeline.is_some_and(|theirs| theirs > ours));
+    later || status.position > end + WalBytes::new(ENDING)
+}
+
+/// Our timeline when we stopped. pg_control may have been looked at before the checkpoint that ends a promotion.
+fn stopped_on(view: &View<'_>, cluster: &Cluster) -> Option<Timeline> {
+    let checkpointed = view.present().and_then(|present| present.control.as_ref()?.checkpoint_timeline);
+    let told = cluster.members.get(&view.me.name).and_then(|member| member.timeline);
+    [checkpointed, told, cluster.timeline()].into_iter().flatten().max()
+}
+
 /// `None`: it can lead. Else the log line, with `<x>` for its name.
 fn fitness(view: &View<'_>, cluster: &Cluster, answer: Option<&PeerAnswer>, must_have: Option<Lsn>) -> Option<String> {
     let status = match answer {
@@ -347,7 +366,7 @@ fn fitness(view: &View<'_>, cluster: &Cluster, answer: Option<&PeerAnswer>, must
     if let Some(why) = limitation(status) {
         return Some(format!("Member <x> is {why}"));
     }
-    if must_have.is_some_and(|end| status.position > end + WalBytes::new(ENDING)) {
+    if must_have.is_some_and(|end| has_other_wal(view, cluster, status, end)) {
         return Some("Member <x> has WAL that is not ours".into());
     }
     let lags = match must_have {
