@@ -149,6 +149,11 @@ impl Promises {
         self.no_loss.leaves(host);
     }
 
+    /// A member's agent has ended, by itself or not.
+    pub fn dies(&mut self, host: Host) {
+        self.no_loss.dies(host);
+    }
+
     /// Once a second.
     pub fn look(&mut self, world: &World) {
         let seen = [

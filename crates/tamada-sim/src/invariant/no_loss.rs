@@ -50,6 +50,12 @@ impl NoLoss {
         }
     }
 
+    /// Its agent is gone before it gave the lock away. The next one knows of no switchover: it begins anew, or, in pause,
+    /// leaves a PostgreSQL that is down to the others, as after any crash.
+    pub fn dies(&mut self, host: Host) {
+        self.stopping.take_if(|stopping| *stopping == host);
+    }
+
     /// What an operator takes away is no longer the agents' to keep.
     pub fn meddled(&mut self) {
         self.forget();
@@ -168,6 +174,18 @@ mod tests {
         promise.leaves(A);
         world.with_fleet(|fleet, now, _| fleet.stop_by_hand(A, StopMode::Fast, now));
         world.passes(Duration::from_secs(10));
+        promise.released(A, &world);
+        let news = promoted(&mut world, B);
+        assert_eq!(promise.news(&news, &world), Ok(()));
+    }
+
+    #[test]
+    fn one_whose_agent_died_before_it_gave_the_lock_away_is_a_failover() {
+        let (mut world, mut promise) = (with_b_behind(), NoLoss::default());
+        promise.begins(A, &stop_for_a_switchover());
+        world.with_fleet(|fleet, now, _| fleet.stop_by_hand(A, StopMode::Fast, now));
+        world.passes(Duration::from_secs(10));
+        promise.dies(A);
         promise.released(A, &world);
         let news = promoted(&mut world, B);
         assert_eq!(promise.news(&news, &world), Ok(()));

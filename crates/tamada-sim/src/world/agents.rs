@@ -181,6 +181,7 @@ impl World {
         member.report = None;
         member.renewed = None;
         self.fleet.agent_dies(host, now);
+        self.watch(|promises, _| promises.dies(host));
     }
 
     fn leave(&mut self, host: Host, leave: Leave) {
