@@ -344,6 +344,8 @@ pub enum Unfit {
     Starting,
     ForeignSystemId,
     TimelineBehindCluster { mine: Option<Timeline>, cluster: Timeline },
+    // Of the same number, and another.
+    TimelineBesideCluster { mine: Timeline, began: Lsn, clusters: Lsn },
     Paused,
     NoFailover,
     CandidateIsAnother { candidate: MemberName },

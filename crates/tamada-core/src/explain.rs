@@ -251,6 +251,10 @@ fn unfit(because: &Unfit) -> String {
              bytes) would be lost. A manual failover to this member would accept that"
         ),
         Unfit::PositionUnknown => "our WAL position is unknown (PostgreSQL does not answer)".into(),
+        Unfit::TimelineBesideCluster { mine, began, clusters } => format!(
+            "our timeline {mine} began at {began}, the last leader's at {clusters}: it is another of the same number, and \
+             leading would discard a promotion. A manual failover to this member would accept that"
+        ),
         Unfit::TimelineUnknown => "our timeline is unknown and check_timeline is on".into(),
         Unfit::PrimaryAlive { who } => format!("{who} still runs as primary: it stops, or takes its lock again"),
         Unfit::OthersMayBeBack { seconds_left } => {

@@ -182,6 +182,14 @@ impl Rewind {
             Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Done | Rewind::Failed | Rewind::Useless => false,
         }
     }
+
+    /// Found not to be the last leader's, and beyond rewinding: where its WAL ends says nothing.
+    pub fn is_beyond_help(self) -> bool {
+        match self {
+            Rewind::Useless | Rewind::Failed => true,
+            Rewind::Unsuspected | Rewind::Suspected | Rewind::Needed | Rewind::NotNeeded | Rewind::Done => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -14,7 +14,6 @@ use tamada_model::{
 
 use crate::decision::{Fact, Note, Unfit};
 use crate::guard::{Guarding, guarding};
-use crate::memory::Rewind;
 use crate::plant::{Plant, is_planted};
 use crate::view::PeerQuestion;
 use crate::{View, switchover};
@@ -115,7 +114,7 @@ fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
         return Candidacy::unfit(Unfit::NoFailover);
     }
     let named = cluster.failover.as_ref().and_then(|request| request.value.candidate.as_ref());
-    if is_useless(view) && named != Some(&view.me.name) {
+    if view.memory.rewind.is_beyond_help() && named != Some(&view.me.name) {
         return Candidacy::unfit(Unfit::NeedsCopy);
     }
     if let Some(request) = &cluster.failover {
@@ -136,14 +135,6 @@ fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
         return Candidacy::unfit(Unfit::OthersMayBeBack { seconds_left });
     }
     health_check(view, cluster, None)
-}
-
-/// Found not to be the last leader's, and beyond rewinding: where its WAL ends says nothing.
-fn is_useless(view: &View<'_>) -> bool {
-    match view.memory.rewind {
-        Rewind::Useless | Rewind::Failed => true,
-        Rewind::Unsuspected | Rewind::Suspected | Rewind::Needed | Rewind::NotNeeded | Rewind::Done => false,
-    }
 }
 
 /// 1. The store is away, longer than a lease; all member keys run out. b's host is lost, and is back before the store.
@@ -199,13 +190,37 @@ fn behind_cluster(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
     }
 }
 
+/// 1. b is promoted to timeline 3 and dies; a has followed it. c has not heard of that, is promoted, and takes the same
+///    number; `history` tells of c's.
+/// 2. c is lost before a was compared with it. a is on timeline 3, and its number says that it has everything.
+///
+/// Therefore the number alone does not do: our own history file must tell the same beginning as the `history` key. Who led
+/// last may not have come to write that.
+fn beside_cluster(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
+    let last = cluster.history.as_ref()?.value.last()?;
+    let mine = view.timeline().filter(|mine| Some(*mine) == cluster.timeline())?;
+    let led = view.memory.cluster_with_leader.as_ref().and_then(|before| before.leader_name()) == Some(&view.me.name);
+    if led || !view.settings.check_timeline || is_planted(Plant::RaceIgnoresTimeline) {
+        return None;
+    }
+    let Some(file) = &view.seen.asked.history_file else {
+        return Some(Candidacy::Ask(Fact::HistoryFile(mine)));
+    };
+    let (parent, left, _) = file.as_ref()?.lines.last()?;
+    if (*parent, *left) == (last.timeline, last.lsn) {
+        return None;
+    }
+    let note = Note::info(format!("My timeline {mine} began at {left}, the cluster's at {}", last.lsn));
+    Some(Candidacy::Unfit(Unfit::TimelineBesideCluster { mine, began: *left, clusters: last.lsn }, vec![note]))
+}
+
 /// Asks everybody else (12.7–12.10). `besides`: somebody not to be asked (the old leader of a switchover).
 pub fn health_check(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberName>) -> Candidacy {
     let Some(mine) = view.live().map(Live::wal_position) else {
         return Candidacy::unfit(Unfit::PositionUnknown);
     };
-    if let Some(unfit) = behind_cluster(view, cluster) {
-        return unfit;
+    if let Some(candidacy) = behind_cluster(view, cluster).or_else(|| beside_cluster(view, cluster)) {
+        return candidacy;
     }
     if is_planted(Plant::RaceAsksNobody) {
         return Candidacy::Fit(Vec::new());
@@ -289,11 +304,10 @@ fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> ByTim
     };
     let known = cluster.history.as_ref().map(|history| history.value.as_slice()).unwrap_or_default();
     let left_at = known.iter().find(|entry| entry.timeline == theirs.number()).map(|entry| entry.lsn);
-    // The key may hold the last few only (`max_timelines_history`).
-    let forgotten = known.first().is_some_and(|oldest| theirs.number() < oldest.timeline);
+    // Both sides must judge alike, or each lets the other go first, for ever.
     match theirs.cmp(&mine) {
         Ordering::Greater if cluster.timeline() >= Some(theirs) => ByTimeline::Theirs { theirs, mine },
-        Ordering::Less if forgotten && cluster.timeline() >= Some(mine) => ByTimeline::Mine,
+        Ordering::Less if cluster.timeline() >= Some(mine) => ByTimeline::Mine,
         Ordering::Less if left_at.is_some_and(|fork| status.position > fork) => ByTimeline::Mine,
         Ordering::Greater | Ordering::Less | Ordering::Equal => ByTimeline::Neither,
     }

@@ -204,7 +204,12 @@ fn with_note(candidacy: Candidacy, note: Note) -> Candidacy {
     }
 }
 
-/// 14.8 f, g: the old leader lets the others go first; they compare without it and without the lag test.
+/// 1. A manual failover to b is asked for. b is lost before it hears of it; everybody else is far behind.
+/// 2. a takes b's request for leave to lead, however much that loses.
+///
+/// Therefore who was not named is bound by `maximum_lag_on_failover`, too. (Not so in the original.)
+///
+/// 14.8 f, g: the old leader lets the others go first; they compare without it.
 fn without_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Candidacy {
     if request.leader.as_ref() == Some(&view.me.name) {
         let wanted = Wanted { candidate: None, must_have: None, kind: request.kind() };
@@ -220,7 +225,7 @@ fn without_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverReque
     // veto, too: who has less lets it go first.
     match behind_published(view, cluster) {
         Some(behind) if request.leader.is_some() => Candidacy::unfit(behind),
-        Some(_) | None => lags_in_switchover(view, cluster, request)
+        Some(_) | None => race::lag_behind_leader(view, cluster)
             .unwrap_or_else(|| race::health_check(view, cluster, request.leader.as_ref())),
     }
 }

@@ -11,7 +11,7 @@ use crate::agent::{Arm, Setup};
 use crate::decision::Reason;
 use crate::explain;
 use crate::guard::GuardState;
-use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory, Rewind};
+use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory};
 use crate::view::{JobView, Observation};
 
 /// The cluster as the store last told it; what we show while it is silent.
@@ -174,13 +174,13 @@ fn known(lsn: Lsn) -> Option<Lsn> {
     Some(lsn).filter(|lsn| !lsn.is_zero())
 }
 
-/// 1. b's data was found to be of no use ([`Rewind::Useless`]); its WAL has the highest position of all.
+/// 1. b's data was found to be of no use ([`Rewind::is_beyond_help`]); its WAL has the highest position of all.
 /// 2. The leader is lost. b may not lead, and c lets b go first.
 ///
 /// Therefore such a member tells everybody that it may not lead, as it would by its tag.
 fn effective_tags(setup: &Setup, memory: &Memory) -> Tags {
     let mut tags = setup.me.tags.published();
-    if memory.rewind == Rewind::Useless {
+    if memory.rewind.is_beyond_help() {
         tags.insert("nofailover".to_owned(), true.into());
     }
     Tags(tags)

@@ -251,10 +251,7 @@ impl World {
             promises.broken.take()
         });
         if let Some(violation) = &violation {
-            for member in &self.members {
-                let because = member.report.as_ref().map_or("nobody", |report| &report.because);
-                self.diary.note(self.now, Some(member.host), || format!("why: {because}"));
-            }
+            self.note_why();
             self.diary.note(self.now, None, || format!("BROKEN: {violation}"));
         }
         Outcome {

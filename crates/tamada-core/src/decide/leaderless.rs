@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tamada_model::{Cluster, Role};
 
 use crate::decision::{Chore, Decision, Leave, Note, Reason, Step, Unfit, Verdict};
-use crate::memory::{Mark, StepDownMode};
+use crate::memory::{Mark, Rewind, StepDownMode};
 use crate::race::{Candidacy, backoff, candidacy};
 use crate::view::View;
 
@@ -88,11 +88,13 @@ fn unfit(view: &View<'_>, because: Unfit, notes: Vec<Note>) -> Step {
         let verdict = Verdict::StepDown(StepDownMode::ImmediateNoLock);
         return Decision::new(verdict, reason).mark(Mark::RaceOpened).notes(notes).into();
     }
-    // The winner may be behind us: look before following it.
-    let suspicious = standing == Standing::WinnerMayBeBehind;
+    // Where the winner may be behind us: look before following it.
     let mut decision = Decision::stay(reason).mark(Mark::RaceOpened).notes(notes);
-    if suspicious {
-        decision = decision.mark(Mark::SuspectDivergence);
+    match standing {
+        Standing::WinnerMayBeBehind => decision = decision.mark(Mark::SuspectDivergence),
+        // Others hear of it, and do not let us go first.
+        Standing::OnAnotherTimeline => decision = decision.mark(Mark::Rewind(Rewind::Useless)),
+        Standing::NamedButShort | Standing::Outdone => {}
     }
     if !view.postgres().callback_called && view.live().is_some() {
         // Just adopted (5 step 15): nobody knows what happened to it before.
@@ -108,6 +110,8 @@ enum Standing {
     NamedButShort,
     /// Others were chosen for other reasons than their WAL (12.4).
     WinnerMayBeBehind,
+    /// Of the cluster's number: what we have says nothing beside what the others have.
+    OnAnotherTimeline,
     Outdone,
 }
 
@@ -115,6 +119,7 @@ fn standing(because: &Unfit) -> Standing {
     match because {
         Unfit::BehindPublishedPosition { .. } => Standing::NamedButShort,
         Unfit::CandidateIsAnother { .. } | Unfit::NoFailover => Standing::WinnerMayBeBehind,
+        Unfit::TimelineBesideCluster { .. } => Standing::OnAnotherTimeline,
         Unfit::PromotionRefusedLately { .. }
         | Unfit::Starting
         | Unfit::ForeignSystemId

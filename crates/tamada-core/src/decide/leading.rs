@@ -9,7 +9,7 @@ use tamada_model::{Answers, Cluster, Initialize, Role};
 use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
 use crate::guard::{Guarding, guarding};
 use crate::history::{self, Needed};
-use crate::memory::{CheckpointAfterPromote, Mark, StepDownMode};
+use crate::memory::{CheckpointAfterPromote, Mark, Rewind, StepDownMode};
 use crate::plant::{Plant, is_planted};
 use crate::restart::InThisPass;
 use crate::switchover::{Handling, on_leader};
@@ -215,6 +215,10 @@ fn lead(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     let because = if view.memory.won_race { Reason::AcquiredAsPrimary } else { Reason::LeaderWithLock };
     let mut decision = Decision::stay(because).mark(Mark::RaceSettled).chores(upkeep(view, cluster)).notes(notes);
     decision.marks.extend(marks);
+    // It was promoted by hand, and has taken the lock: from now on the others are compared with it.
+    if view.memory.rewind.is_beyond_help() {
+        decision = decision.mark(Mark::Rewind(Rewind::Unsuspected));
+    }
     match view.memory.checkpoint {
         CheckpointAfterPromote::Missing if is_checkpointed(view) => decision = decision.mark(Mark::CheckpointDone),
         CheckpointAfterPromote::Missing => {

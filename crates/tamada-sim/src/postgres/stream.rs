@@ -148,11 +148,12 @@ impl Fleet {
         self.compare(own.end, theirs)
     }
 
-    /// Whatever any agent does short of a new copy: the WAL it needs is gone, or it knows a later timeline, and stays with
-    /// that.
+    /// Whatever any agent does short of a new copy: the WAL it needs is gone, or it knows a later timeline and stays with
+    /// that, or it has begun to mix two histories.
     pub fn never_streams(&self, host: Host, upstream: Host) -> bool {
+        let mixes = self.node(host).recovery().is_some_and(|recovery| recovery.refused == Some(MISTAKEN));
         let (Some(own), Some(theirs)) = (self.node(host).files(), self.node(upstream).files()) else { return false };
-        own.end.1 < theirs.wal_from || own.known > self.wal.timeline(theirs.end.0)
+        mixes || own.end.1 < theirs.wal_from || own.known > self.wal.timeline(theirs.end.0)
     }
 
     /// By numbers, as PostgreSQL does it.

@@ -12,6 +12,7 @@ use tamada_wire::keys::{HISTORY, INITIALIZE, parse_history};
 
 use super::World;
 use crate::fault::{Operation, Switch};
+use crate::wal::BranchId;
 use crate::{Host, Moment};
 
 /// What keeps the cluster from being whole, and no agent may mend.
@@ -24,6 +25,8 @@ pub enum Plight {
     /// The cluster's identity is gone from the store, and everybody with data is a standby whose agent has forgotten it;
     /// this one has the most.
     Nameless(Host),
+    /// The end of the pause got lost with the configuration, and nobody is there who would write it anew.
+    StillPaused,
     /// Nobody else has any data, and this one's was not the last leader's.
     Alone(Host),
     /// Somebody leads another cluster: identity and all were gone from the store, and a new one was made.
@@ -36,13 +39,19 @@ pub enum Plight {
 #[derive(Debug, Default)]
 pub(crate) struct Operator {
     sees: Option<(Plight, Moment)>,
+    /// What the lock's holder wrote on last.
+    led_on: Option<BranchId>,
     /// How often help was needed.
     pub acts: u64,
 }
 
 impl World {
-    /// Once a second, when everything is to be well.
+    /// Once a second; helps when everything is to be well.
     pub(super) fn look_after(&mut self) {
+        let leader = self.store.leader().and_then(|(leader, _)| self.host(leader.as_str()));
+        let writable = leader.filter(|leader| self.fleet.is_writable(*leader));
+        let branch = writable.and_then(|leader| self.fleet.data(leader)).map(|(branch, _)| branch);
+        self.operator.led_on = branch.or(self.operator.led_on);
         if self.now < Moment::new(self.script.faults_end) {
             return;
         }
@@ -71,32 +80,44 @@ impl World {
     }
 
     fn nobody_may_lead(&self) -> Option<Plight> {
-        let history = parse_history(self.store.raw(HISTORY).unwrap_or_default().as_bytes()).unwrap_or_default();
-        let last = history.last().map_or(1, |entry| entry.timeline + 1);
-        let published = self.published();
-        let has = |host: Host| {
-            let (branch, end) = self.fleet.data(host).filter(|_| self.fleet.is_whole(host))?;
-            Some((self.fleet.wal().timeline(branch).number(), end, host))
-        };
-        let is_enough = |timeline: u32, end: Lsn| {
-            let reaches = published <= Lsn::new(end.bytes().saturating_add(self.script.maximum_lag));
-            reaches && (timeline >= last || !self.script.check_timeline)
-        };
-        let with_data: Vec<_> = self.hosts().filter_map(has).collect();
-        let best = with_data.iter().max_by_key(|(timeline, end, _)| (*timeline, *end)).map(|(.., best)| *best)?;
+        let with_data: Vec<Host> = self.hosts().filter(|host| self.fleet.is_whole(*host)).collect();
+        let best =
+            with_data.iter().copied().max_by_key(|host| (self.has_enough(*host), self.timeline_and_end(*host)))?;
+        if self.is_paused() {
+            return Some(Plight::StillPaused);
+        }
         if self.store.raw(INITIALIZE).is_none() {
             return Some(Plight::Nameless(best));
         }
-        if let [(.., alone)] = with_data[..]
-            && !self.is_tagged(alone)
-        {
-            return Some(Plight::Alone(alone));
+        if with_data == [best] && !self.is_tagged(best) {
+            return Some(Plight::Alone(best));
         }
-        let may_lead = |(timeline, end, host): &(u32, Lsn, Host)| !self.is_tagged(*host) && is_enough(*timeline, *end);
-        if with_data.iter().any(may_lead) {
+        if with_data.iter().any(|host| !self.is_tagged(*host) && self.has_enough(*host)) {
             return None;
         }
         Some(if self.is_tagged(best) { Plight::Tagged(best) } else { Plight::Behind(best) })
+    }
+
+    fn timeline_and_end(&self, host: Host) -> Option<(u32, Lsn)> {
+        let (branch, end) = self.fleet.data(host)?;
+        Some((self.fleet.wal().timeline(branch).number(), end))
+    }
+
+    /// What was published, but for the lag that is allowed, and on the last leader's timeline if that is to be checked.
+    fn has_enough(&self, host: Host) -> bool {
+        let Some((branch, end)) = self.fleet.data(host) else { return false };
+        let (wal, published) = (self.fleet.wal(), self.published());
+        let history = parse_history(self.store.raw(HISTORY).unwrap_or_default().as_bytes()).unwrap_or_default();
+        let last = history.last().map_or(1, |entry| entry.timeline + 1);
+        let (shared, on_it) = match self.operator.led_on {
+            Some(led_on) => {
+                (wal.fork((led_on, published), (branch, end)).1, wal.limit(led_on, (branch, end)).is_some())
+            }
+            None => (end, true),
+        };
+        let reaches = published <= Lsn::new(shared.bytes().saturating_add(self.script.maximum_lag));
+        let is_in_time = on_it && wal.timeline(branch).number() >= last;
+        reaches && (is_in_time || !self.script.check_timeline)
     }
 
     fn is_tagged(&self, host: Host) -> bool {
@@ -121,8 +142,10 @@ impl World {
             report.is_some_and(|report| report.because.contains(words))
         };
         match plight {
+            Plight::StillPaused => self.hosts().any(|host| says(host, "paused")),
             // They refuse to run, and say so in their logs.
-            Plight::Nameless(host) | Plight::Foreign(host) => self.members[host.0].agent().is_none(),
+            Plight::Nameless(_) => self.members.iter().any(|member| member.agent().is_none()),
+            Plight::Foreign(host) => self.members[host.0].agent().is_none(),
             Plight::Tagged(host) => says(host, "forbids this member to lead"),
             Plight::Behind(host) | Plight::Alone(host) => says(host, "manual failover"),
             Plight::NeedsCopy(host) => {
@@ -133,13 +156,23 @@ impl World {
         }
     }
 
+    /// What each member says about itself.
+    pub(super) fn note_why(&mut self) {
+        for member in &self.members {
+            let because = member.report.as_ref().map_or("nobody", |report| &report.because);
+            self.diary.note(self.now, Some(member.host), || format!("why: {because}"));
+        }
+    }
+
     fn help(&mut self, plight: Plight) {
+        self.note_why();
         self.diary.note(self.now, None, || format!("THE OPERATOR: {plight:?}"));
         self.operator.sees = None;
         self.operator.acts += 1;
         self.ends = self.ends.max(self.now + self.script.heals_within);
         let number = 1000 + self.operator.acts as usize;
         match plight {
+            Plight::StillPaused => self.resume_cluster(),
             Plight::Nameless(host) => {
                 let id = self.fleet.system_id(host).map(|id| id.to_string()).unwrap_or_default();
                 self.store.put_raw(INITIALIZE, &id, self.now);
