@@ -184,6 +184,7 @@ impl Promises {
     pub fn promoted_by_hand(&mut self, host: Host, world: &World) {
         self.meddled(world);
         self.one_primary.promoted_by_hand(host);
+        self.no_loss.promoted_by_hand(host);
     }
 
     pub fn at_the_end(&mut self, world: &World) {

@@ -3,6 +3,7 @@
 //! A switchover: the old leader stopped cleanly, waited for a successor that has everything, and gave the lock away.
 //! Synchronous: the commit waited for a standby of the `sync` key, and only one of those may lead next.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tamada_model::Job;
@@ -25,6 +26,8 @@ pub struct NoLoss {
     stopping: Option<Host>,
     /// Where its WAL ended when it gave the lock away, and when that was.
     handed_over: Option<(Host, Point, Moment)>,
+    /// Somebody told these to promote themselves.
+    by_hand: BTreeSet<Host>,
 }
 
 impl NoLoss {
@@ -61,13 +64,17 @@ impl NoLoss {
         self.forget();
     }
 
+    /// It may take its time: whoever is handed the lock meanwhile is somebody else.
+    pub fn promoted_by_hand(&mut self, host: Host) {
+        self.by_hand.insert(host);
+    }
+
     /// The request is gone, and the lock is not: the switchover was given up. Whatever makes it give the lock away now (a
     /// disk that hangs), that is a failover like any other.
     pub fn store_changed(&mut self, changes: &Changes, world: &World) {
         let request = world.store.raw(keys::FAILOVER).and_then(|text| keys::parse_failover(text.as_bytes()));
         if changes.has(Changed::Failover) && request.is_none() {
-            let leads = |host: &Host| world.store.leader().is_some_and(|(holder, _)| holder.as_str() == host.name());
-            self.stopping.take_if(|host| leads(host));
+            self.stopping.take_if(|host| leads(*host, world));
         }
     }
 
@@ -78,9 +85,15 @@ impl NoLoss {
     }
 
     pub fn news(&mut self, news: &News, world: &World) -> Seen {
+        if let News::PostmasterGone { host } = news {
+            self.by_hand.remove(host);
+        }
         let News::Promoted { host, branch } = news else {
             return Ok(());
         };
+        if self.by_hand.remove(host) && !leads(*host, world) {
+            return Ok(());
+        }
         // It was about to be promoted, and slept: nobody will lead from here.
         if world.just_woke(*host) {
             return Ok(());
@@ -104,6 +117,10 @@ impl NoLoss {
             }
         }
     }
+}
+
+fn leads(host: Host, world: &World) -> bool {
+    world.store.leader().is_some_and(|(holder, _)| holder.as_str() == host.name())
 }
 
 #[cfg(test)]
@@ -203,6 +220,18 @@ mod tests {
         promise.released(A, &world);
         let news = promoted(&mut world, B);
         assert_eq!(promise.news(&news, &world), Ok(()));
+    }
+
+    #[test]
+    fn one_that_was_promoted_by_hand_is_no_successor_unless_it_has_the_lock() {
+        for (holder, excused) in [("c", true), ("b", false)] {
+            let (mut world, mut promise) = (with_b_behind(), NoLoss::default());
+            promise.promoted_by_hand(B);
+            handed_over(&mut promise, &mut world);
+            world.store.put_raw("leader", holder, world.now);
+            let news = promoted(&mut world, B);
+            assert_eq!(promise.news(&news, &world).is_ok(), excused, "{holder}");
+        }
     }
 
     #[test]
