@@ -126,6 +126,17 @@ fn rewindable(view: &View<'_>) -> Rewindable {
     }
 }
 
+/// A rewind has just ended well, and changed nothing: pg_rewind looks at the last checkpoint's timeline, and may see one
+/// where there are two of its number.
+pub fn was_rewound_in_vain(view: &View<'_>) -> bool {
+    let Some(Divergence::Compared(facts)) = &view.seen.asked.divergence else { return false };
+    let diverged = match judge(facts) {
+        Judgement::Diverged | Judgement::DivergedUnseen(_) | Judgement::BeyondRewind(_) => true,
+        Judgement::InLine | Judgement::TooEarly { .. } => false,
+    };
+    diverged && view.memory.rewind == Rewind::Done
+}
+
 /// As far as this pass has looked.
 pub fn is_beyond_rewind(view: &View<'_>) -> bool {
     match rewindable(view) {

@@ -13,7 +13,7 @@ use crate::upstream;
 use crate::view::View;
 
 use super::busy::{Renewal, renew};
-use super::doubt::{Doubt, diverged, doubt, is_beyond_rewind, removal_after_failure, with};
+use super::doubt::{Doubt, diverged, doubt, is_beyond_rewind, removal_after_failure, was_rewound_in_vain, with};
 use super::namesake::{Pointing, left_alone, may_point_at};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, present: &Present) -> Step {
@@ -153,6 +153,10 @@ fn as_standby(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
         (Start::Now(start), Doubt::Settled(notes)) => start.mark(Mark::Rewind(Rewind::NotNeeded)).notes(notes).into(),
         // 23.5: it runs as a standby meanwhile.
         (Start::Now(start), Doubt::Open(_)) => start.mark(Mark::SuspectDivergence).into(),
+        // It will not stream; but whoever reads may have what is here.
+        (Start::Now(start), Doubt::None) if was_rewound_in_vain(view) => {
+            start.mark(Mark::Rewind(Rewind::Failed)).into()
+        }
         (Start::Now(start), Doubt::None | Doubt::Decided(_)) => start.into(),
     }
 }

@@ -32,7 +32,7 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
 fn as_standby(view: &View<'_>, cluster: &Arc<Cluster>, leader: &MemberName) -> Step {
     let doubt = if in_doubt(view, cluster) { doubt(view, cluster) } else { Doubt::None };
     let following = match view.memory.rewind {
-        Rewind::Failed if is_behind(view, cluster) => Reason::RewindFailed { leader: leader.clone() },
+        Rewind::Failed if is_elsewhere(view, cluster) => Reason::RewindFailed { leader: leader.clone() },
         Rewind::Failed
         | Rewind::Unsuspected
         | Rewind::Suspected
@@ -74,7 +74,7 @@ fn primary_without_lock(view: &View<'_>, leader: &MemberName) -> Step {
     Decision::new(Verdict::StepDown(StepDownMode::ImmediateNoLock), because).mark(Mark::RaceSettled).into()
 }
 
-/// 11.10 and 23.2: a doubt is open, our timeline is behind the leader's, or this instance was just adopted.
+/// 11.10 and 23.2: a doubt is open, our timeline is not the leader's, or this instance was just adopted.
 fn in_doubt(view: &View<'_>, cluster: &Cluster) -> bool {
     let rewind = view.memory.rewind;
     match rewind {
@@ -83,13 +83,14 @@ fn in_doubt(view: &View<'_>, cluster: &Cluster) -> bool {
         Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Useless => {}
     }
     let adopted = !view.postgres().callback_called && matches!(rewind, Rewind::Unsuspected | Rewind::Useless);
-    adopted || is_behind(view, cluster)
+    adopted || is_elsewhere(view, cluster)
 }
 
-fn is_behind(view: &View<'_>, cluster: &Cluster) -> bool {
+/// On another timeline than the leader, an earlier or a later one, and not about to get to it.
+fn is_elsewhere(view: &View<'_>, cluster: &Cluster) -> bool {
     let leaders = cluster.leader_member().and_then(|leader| leader.timeline);
-    let behind = view.timeline().zip(leaders).is_some_and(|(mine, leaders)| mine < leaders);
-    behind && !is_receiving(view, leaders)
+    let differs = view.timeline().zip(leaders).is_some_and(|(mine, leaders)| mine != leaders);
+    differs && !is_receiving(view, leaders)
 }
 
 /// The receiver streams on the leader's timeline: PostgreSQL itself has found that our data fits.
