@@ -97,6 +97,8 @@ pub enum Look {
 pub struct Guard {
     pub arm: Arm,
     pub lives: bool,
+    /// It was let go because of a pause, and nobody has looked after the member since the pause ended.
+    pub rests_in_pause: bool,
     /// Counts changes: an alarm that was set before one is none.
     pub version: u32,
 }

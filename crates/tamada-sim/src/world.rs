@@ -378,6 +378,11 @@ impl World {
         self.members[host.0].woke.is_some_and(|at| self.now.since(at) < Duration::from_millis(50))
     }
 
+    /// In pause nobody is stopped, and no guard is armed; nor is it when the agent is lost before it hears of the end.
+    pub fn is_left_alone(&self, host: Host) -> bool {
+        self.pauses(host) || self.members[host.0].guard.rests_in_pause
+    }
+
     /// What the member holds to be the case.
     pub fn pauses(&self, host: Host) -> bool {
         self.members[host.0].setup.settings.pause

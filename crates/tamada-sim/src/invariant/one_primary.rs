@@ -1,8 +1,9 @@
 //! I1: at most one member acknowledges writes at a time.
 //!
-//! "Writable" is asked of PostgreSQL itself, not of what agents believe. Two exceptions, both outside what an agent can
-//! do: an operator who promotes or unlocks by hand, and the instants after a suspended host woke, in which what was under
-//! way on it ends before its guard, first thing, stops it.
+//! "Writable" is asked of PostgreSQL itself, not of what agents believe. Three exceptions, all outside what an agent can
+//! do: an operator who promotes or unlocks by hand; who is paused, or was and has lost the agent that would hear of the
+//! end; and the instants after a suspended host woke, in which what was under way on it ends before its guard, first
+//! thing, stops it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -61,13 +62,12 @@ impl OnePrimary {
     }
 
     fn alone(&self, host: Host, world: &World) -> Seen {
-        let excused =
-            !self.by_hand.is_empty() || world.is_paused() || self.meddled_until.is_some_and(|until| world.now < until);
-        if excused || world.just_woke(host) {
+        let meddled = !self.by_hand.is_empty() || self.meddled_until.is_some_and(|until| world.now < until);
+        let excused = |host: Host| world.just_woke(host) || world.is_left_alone(host);
+        if meddled || excused(host) {
             return Ok(());
         }
-        match world.hosts().find(|other| *other != host && world.fleet.is_writable(*other) && !world.just_woke(*other))
-        {
+        match world.hosts().find(|other| *other != host && world.fleet.is_writable(*other) && !excused(*other)) {
             Some(other) => {
                 let what = format!("{} takes writes, and so does {}", host.name(), other.name());
                 Err(Violation::new("I1 one primary", what))
@@ -119,6 +119,19 @@ mod tests {
         assert_eq!(promise.look(&world), Ok(()));
         world.passes(Duration::from_millis(60));
         assert!(promise.look(&world).is_err());
+    }
+
+    #[test]
+    fn in_pause_nobody_is_stopped_and_after_it_who_has_no_agent_is_not() {
+        let promise = OnePrimary::default();
+        let mut world = unattended();
+        promote(&mut world, B);
+        world.members[B.0].setup.settings.pause = true;
+        assert_eq!(promise.alone(A, &world), Ok(()));
+        world.members[B.0].setup.settings.pause = false;
+        assert!(promise.alone(A, &world).is_err());
+        world.members[B.0].guard.rests_in_pause = true;
+        assert_eq!(promise.alone(A, &world), Ok(()));
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(super) fn new_member(host: Host, clock: Clock, tags: Tags, script: &Script) 
         host_runs: Runs::On,
         held: Vec::new(),
         tick: None,
-        guard: Guard { arm: Arm::Off, lives: true, version: 0 },
+        guard: Guard { arm: Arm::Off, lives: true, rests_in_pause: false, version: 0 },
         woke: None,
         renewed: None,
         passes: 0,

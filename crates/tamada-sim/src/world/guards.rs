@@ -18,8 +18,10 @@ impl World {
             Arm::Until { fence_at, .. } => format!("guard: until {fence_at:?}"),
             Arm::Off => "guard: off".into(),
         });
+        let paused = self.pauses(host);
         let guard = &mut self.members[host.0].guard;
         guard.arm = arm;
+        guard.rests_in_pause = paused && arm == Arm::Off;
         guard.version += 1;
         if guard.lives {
             self.set_guards_alarm(host);
