@@ -339,9 +339,9 @@ fn leaders_position(view: &View<'_>, cluster: &Cluster) -> Lsn {
     cluster.status.optime.max(own.unwrap_or_default())
 }
 
-/// From the beginning of the shutdown checkpoint, WAL does not go on for longer than this. Who has more has it from
-/// another timeline.
-const ENDING: u64 = 8192;
+/// From the beginning of the shutdown checkpoint, WAL does not go on for longer than this: it is one record of some 120
+/// bytes, and a page may begin in it. Who has more has it from another timeline.
+const ENDING: u64 = 512;
 
 /// 1. Somebody promotes a by hand; its agent stops it, and starts it again as a standby, on timeline 2. It has not found
 ///    out yet that it cannot follow.
