@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Host;
-use crate::net::Rule;
+use crate::net::{Place, Road, Rule};
 
 /// One thing that goes wrong, and is over after a while.
 #[derive(Clone, PartialEq, Debug)]
@@ -110,6 +110,48 @@ impl LostKey {
 }
 
 impl Fault {
+    pub fn touches(&self) -> Touched {
+        match self {
+            Fault::FreezeAgent(host)
+            | Fault::KillAgent(host)
+            | Fault::StopAgent(host)
+            | Fault::KillGuard(host)
+            | Fault::KillPostgres(host)
+            | Fault::CrashBackend(host)
+            | Fault::FreezePostgres(host)
+            | Fault::HangPostgres(host)
+            | Fault::LoseData(host)
+            | Fault::Suspend(host)
+            | Fault::PowerOff(host)
+            | Fault::StepCalendar(host, _)
+            | Fault::SlowHost(host, _)
+            | Fault::FullDisk(host)
+            | Fault::StartsFail(host)
+            | Fault::StopTakesLong(host)
+            | Fault::LateReplay(host)
+            | Fault::ClonesFail(host)
+            | Fault::RewindsFail(host)
+            | Fault::WalIsGone(host)
+            | Fault::Operator(
+                Operation::Restart(host)
+                | Operation::Reinitialize(host)
+                | Operation::Tag { host, .. }
+                | Operation::PromoteByHand(host)
+                | Operation::StopByHand(host),
+            ) => Touched::These([Some(*host), None]),
+            Fault::Net(rule) => Touched::by(rule),
+            Fault::StoreElects => Touched::NOBODY,
+            Fault::Blackout
+            | Fault::StoreAway
+            | Fault::StoreSlow(_)
+            | Fault::StoreMute
+            | Fault::StoreLoses(_)
+            | Fault::Operator(
+                Operation::Switchover { .. } | Operation::Failover { .. } | Operation::Pause | Operation::Ttl { .. },
+            ) => Touched::Everybody,
+        }
+    }
+
     /// Whose processes it concerns; nobody can do anything to processes on a host that sleeps or is off.
     pub fn process_of(&self) -> Option<Host> {
         match self {
@@ -150,6 +192,36 @@ impl Fault {
                 | Operation::Ttl { .. }
                 | Operation::Tag { .. },
             ) => None,
+        }
+    }
+}
+
+/// Whom a fault keeps from asking the others, from answering, or from what it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Touched {
+    These([Option<Host>; 2]),
+    Everybody,
+}
+
+impl Touched {
+    const NOBODY: Touched = Touched::These([None; 2]);
+
+    fn by(rule: &Rule) -> Self {
+        let host = |place: Option<Place>| match place {
+            Some(Place::Host(host)) => Some(host),
+            Some(Place::Store | Place::Clients) | None => None,
+        };
+        match (rule.road, host(rule.from), host(rule.to)) {
+            (Some(Road::Postgres), _, _) => Touched::NOBODY,
+            (Some(Road::Rest | Road::Store) | None, None, None) => Touched::Everybody,
+            (Some(Road::Rest | Road::Store) | None, from, to) => Touched::These([from, to]),
+        }
+    }
+
+    pub fn includes(self, host: Host) -> bool {
+        match self {
+            Touched::These(hosts) => hosts.contains(&Some(host)),
+            Touched::Everybody => true,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! They look at the world from outside and know what no member knows: everybody's data, the store's own clock, what
 //! clients were told. The numbers are those of failure-scenarios.md 5.
 
+mod best_leads;
 mod bounded;
 mod bounded_loss;
 mod data_kept;
@@ -23,6 +24,7 @@ use std::fmt;
 use tamada_model::Job;
 
 use crate::Host;
+use crate::fault::Fault;
 use crate::postgres::News;
 use crate::script::Script;
 use crate::store::Changes;
@@ -53,6 +55,7 @@ pub struct Promises {
     one_primary: one_primary::OnePrimary,
     no_loss: no_loss::NoLoss,
     bounded_loss: bounded_loss::BoundedLoss,
+    best_leads: best_leads::BestLeads,
     lease_kept: lease_kept::LeaseKept,
     sync_key: sync_key::SyncKey,
     data_kept: data_kept::DataKept,
@@ -135,8 +138,17 @@ impl Promises {
             self.lease_kept.store_changed(changes, world),
             self.sync_key.store_changed(changes, world),
             self.nofailover_kept.store_changed(changes, world),
+            self.best_leads.store_changed(changes, world),
         ];
         self.note(seen);
+    }
+
+    pub fn fault_begins(&mut self, number: usize, fault: &Fault, world: &World) {
+        self.best_leads.begins(number, fault, world);
+    }
+
+    pub fn fault_ends(&mut self, number: usize, fault: &Fault, world: &World) {
+        self.best_leads.ends(number, fault, world);
     }
 
     /// A member gave the lock away.
@@ -164,6 +176,7 @@ impl Promises {
         ];
         self.note(seen);
         self.bounded_loss.look(world);
+        self.best_leads.look(world);
         self.fulfilled = self.heals.look(world) && self.history_whole.look(world).is_ok();
     }
 
@@ -178,6 +191,7 @@ impl Promises {
         self.no_loss.meddled();
         self.lease_kept.meddled(world);
         self.bounded_loss.meddled(world);
+        self.best_leads.meddled(world);
     }
 
     /// Its agent will stop it, if there is one: until then it is theirs.

@@ -29,9 +29,11 @@ enum Kind {
     Moments,
     /// A leader's agent begins anew, and stands still when it has hardly begun.
     Restarts,
+    /// The standbys have not all the same when the leader is lost.
+    Behind,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind::Agents,
     Kind::Guards,
     Kind::Hosts,
@@ -48,6 +50,7 @@ const KINDS: [Kind; 16] = [
     Kind::Moments,
     Kind::Moments,
     Kind::Restarts,
+    Kind::Behind,
 ];
 
 const TIMES: [Times; 5] = [
@@ -146,8 +149,20 @@ impl Draw {
                 let killed = Planned { at, when: When::Then, lasts: again, fault: Fault::KillAgent(host) };
                 return vec![killed, Planned { at, when, lasts, fault }];
             }
+            Kind::Behind => return self.behind(at, host),
         };
         vec![Planned { at, when: When::Then, lasts, fault }]
+    }
+
+    /// A standby hears no more of one that may be the leader, and then that one is gone.
+    fn behind(&mut self, at: Duration, host: Host) -> Vec<Planned> {
+        let leads = Host((host.0 + 1 + self.chance.below(self.members as u64 - 1) as usize) % self.members);
+        let [from, to] = [leads, host].map(|host| Some(Place::Host(host)));
+        let cut = Fault::Net(Rule { from, to, road: Some(Road::Postgres), trouble: Trouble::Cut });
+        let before = self.chance.between(Duration::from_secs(1), Duration::from_secs(15));
+        let lasts = Duration::from_secs_f64(self.ttl * 3.0);
+        let then = |at, lasts, fault| Planned { at, when: When::Then, lasts, fault };
+        vec![then(at, before + lasts, cut), then(at + before, lasts, Fault::PowerOff(leads))]
     }
 
     fn moment(&mut self, host: Host) -> When {

@@ -29,6 +29,8 @@ impl OnePrimary {
             }
             // Who is promoted by hand takes a number that another may take as well.
             News::Mixed { .. } if self.ever_by_hand => Ok(()),
+            // While its agent is gone, it goes on asking whom it was pointed at, and that one may have become another's.
+            News::Mixed { host, .. } if !world.members[host.0].answers() => Ok(()),
             News::Mixed { host, upstream } => {
                 let what = format!("{} streams from {}, whose history is another", host.name(), upstream.name());
                 Err(Violation::new("I1 one history", what))

@@ -40,6 +40,7 @@ impl World {
         if !self.can_happen(&planned.fault) {
             return;
         }
+        self.watch(|promises, world| promises.fault_begins(number, &planned.fault, world));
         let over = self.now + planned.lasts;
         let latest = Moment::new(self.script.faults_end);
         self.queue.put(over.min(latest).max(self.now), Due::Over(number));
@@ -92,6 +93,7 @@ impl World {
     pub(super) fn fault_ends(&mut self, number: usize) {
         let planned = self.script.faults[number].clone();
         self.diary.note(self.now, None, || format!("over {number}: {:?}", planned.fault));
+        self.watch(|promises, world| promises.fault_ends(number, &planned.fault, world));
         match planned.fault {
             Fault::FreezeAgent(host) => {
                 self.members[host.0].agent_runs = Runs::On;
