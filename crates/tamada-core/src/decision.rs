@@ -289,6 +289,7 @@ pub enum Reason {
     FailingOverAfterCrash,
     StartingPrimaryAfterFailure,
     StartingAsSecondary,
+    StartingBeforeRewind,
     StartingReadOnlyWithLock,
     CrashRecovery,
     StartFailed { had_lock: bool },

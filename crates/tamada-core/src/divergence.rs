@@ -54,14 +54,28 @@ pub fn judge(facts: &Comparison) -> Judgement {
     if let Some(because) = &facts.leader_unready {
         return Judgement::TooEarly { because: because.clone(), meanwhile: before_its_promotion(facts, kinship) };
     }
-    // Where they began, the histories do not show it, which misleads pg_rewind, too.
-    if let LastWal::Other(number) = facts.last_wal {
-        return Judgement::BeyondRewind(number);
+    let ours = facts.local_timeline;
+    match (facts.last_wal, kinship) {
+        // Where they began, the histories do not show it, which misleads pg_rewind, too.
+        (LastWal::Other(number), _) if number <= ours => Judgement::BeyondRewind(number),
+        (LastWal::Other(number), _) => not_replayed(facts, number),
+        (LastWal::Same | LastWal::Unknown, Kinship::Namesakes(number)) if number > ours => not_replayed(facts, number),
+        (LastWal::Same | LastWal::Unknown, Kinship::Namesakes(number)) if ours == facts.leader_timeline => {
+            Judgement::BeyondRewind(number)
+        }
+        (LastWal::Same | LastWal::Unknown, Kinship::Namesakes(number)) => Judgement::DivergedUnseen(number),
+        (LastWal::Same | LastWal::Unknown, Kinship::Unknown) => by_numbers(facts),
     }
-    match kinship {
-        Kinship::Namesakes(number) if facts.local_timeline == facts.leader_timeline => Judgement::BeyondRewind(number),
-        Kinship::Namesakes(number) => Judgement::DivergedUnseen(number),
-        Kinship::Unknown => by_numbers(facts),
+}
+
+/// What was received of the other timeline would be replayed by the next start. pg_rewind does not look at it, and
+/// replaces it together with everything else if it finds something to do.
+fn not_replayed(facts: &Comparison, number: Timeline) -> Judgement {
+    match by_numbers(facts) {
+        Judgement::Diverged => Judgement::DivergedUnseen(number),
+        Judgement::InLine | Judgement::DivergedUnseen(_) | Judgement::BeyondRewind(_) | Judgement::TooEarly { .. } => {
+            Judgement::BeyondRewind(number)
+        }
     }
 }
 
@@ -69,7 +83,7 @@ pub fn judge(facts: &Comparison) -> Judgement {
 fn before_its_promotion(facts: &Comparison, kinship: Kinship) -> Meanwhile {
     match (kinship, facts.last_wal) {
         (Kinship::Namesakes(_), _) | (_, LastWal::Other(_)) => Meanwhile::StayAway,
-        (Kinship::Unknown, _) if facts.local_timeline > facts.leader_timeline => Meanwhile::StayAway,
+        (Kinship::Unknown, _) if facts.newest_timeline > facts.leader_timeline => Meanwhile::StayAway,
         (Kinship::Unknown, LastWal::Same | LastWal::Unknown) => Meanwhile::Follow,
     }
 }
@@ -89,7 +103,7 @@ fn kinship(facts: &Comparison) -> Kinship {
     };
     let theirs: Vec<Begun> = begun(theirs, facts.leader_timeline).collect();
     let has_namesake = |our: &Begun| theirs.iter().any(|their| their.timeline == our.timeline && their != our);
-    match begun(ours, facts.local_timeline).find(has_namesake) {
+    match begun(ours, facts.newest_timeline).find(has_namesake) {
         Some(our) => Kinship::Namesakes(our.timeline),
         None => Kinship::Unknown,
     }

@@ -111,6 +111,9 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::BootstrapFailed => "the new cluster could not be made; its data was moved aside to *.failed".into(),
         Reason::FailingOverAfterCrash => "primary_start_timeout is 0, PostgreSQL is down, and another can lead".into(),
         Reason::StartingPrimaryAfterFailure => "the lock is ours and PostgreSQL is down: starting it as it was".into(),
+        Reason::StartingBeforeRewind => {
+            "it crashed as a standby: started without an upstream, so that a rewind finds it cleanly stopped".into()
+        }
         Reason::StartingAsSecondary => "PostgreSQL is down and the lock is not ours: starting it as a standby".into(),
         Reason::StartingReadOnlyWithLock => "the lock is ours: starting in recovery, then promoting".into(),
         Reason::CrashRecovery => "it was not shut down cleanly, which a rewind, or nobody leading, requires".into(),

@@ -113,7 +113,7 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         }
         Reason::FailingOverAfterCrash => "stopped PostgreSQL to fail over after a crash".into(),
         Reason::StartingPrimaryAfterFailure => "starting primary after failure".into(),
-        Reason::StartingAsSecondary => "starting as a secondary".into(),
+        Reason::StartingAsSecondary | Reason::StartingBeforeRewind => "starting as a secondary".into(),
         Reason::StartingReadOnlyWithLock => "starting as readonly because i had the session lock".into(),
         Reason::CrashRecovery => "doing crash recovery in a single user mode".into(),
         Reason::StartFailed { had_lock: true } => {

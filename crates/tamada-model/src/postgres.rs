@@ -61,6 +61,9 @@ pub struct Present {
     /// A pg_rewind began here and never ended (agent or machine died): the files may be a mixture. Rewind again or
     /// clone; the start jobs refuse to run PostgreSQL on it.
     pub unfinished_rewind: bool,
+    /// The newest timeline whose history file lies in `pg_wal`, as PostgreSQL counts: without a gap from the one that
+    /// pg_control names. A standby goes on to it, even if it has replayed nothing of it yet. `None`: not known.
+    pub newest_timeline: Option<Timeline>,
 }
 
 /// The lines of pg_controldata that decisions use (postgres.md 6.2).
@@ -295,7 +298,10 @@ pub struct Comparison {
     pub local_lsn: Lsn,
     /// A standby, or stopped as one.
     pub in_recovery: bool,
-    /// The history of our timeline: (parent timeline, switchpoint), oldest first. `None`: its file is not here.
+    /// Where our server would go on to by itself: as [`Present::newest_timeline`], if its history goes through our
+    /// position.
+    pub newest_timeline: Timeline,
+    /// The history of that timeline: (parent timeline, switchpoint), oldest first. `None`: its file is not here.
     pub local_history: Option<Vec<(Timeline, Lsn)>>,
     pub leader_timeline: Timeline,
     /// The history of the leader's timeline. `None`: not obtained.
@@ -308,8 +314,8 @@ pub struct Comparison {
     pub shutdown_checkpoint_end: Option<Lsn>,
 }
 
-/// The end of the last timeline that we and the leader were on as the histories tell it: the same bytes here and there?
-/// Two timelines that left the same one at the same place have one history, and nothing else tells them apart.
+/// The last timeline on which we and the leader were, as the histories tell it: the same bytes here and there? Two
+/// timelines that left the same one at the same place have one history, and nothing else tells them apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LastWal {
     Same,

@@ -1,6 +1,7 @@
 //! The numbers behind the question whether this data directory has left the leader's history (ha-loop.md 23.5). What
 //! they mean is the core's to judge.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use tamada_model::{Comparison, ControlState, Divergence, HistoryFile, LastWal, Lsn, Timeline, Upstream};
@@ -46,12 +47,16 @@ impl Postgres {
         } else {
             waldump::checkpoint_end(self.tools(), &self.data_dir(), local.timeline, local.lsn).await
         };
-        let local_history = self.local_history(local.timeline).await;
+        let (newest, local_history) = self.heads_for(&local).await?;
         Ok(Comparison {
             local_timeline: local.timeline,
             local_lsn: local.lsn,
             in_recovery: local.in_recovery,
-            last_wal: self.last_wal(upstream, &local, local_history.as_ref(), &leader).await,
+            newest_timeline: newest,
+            last_wal: match &local_history {
+                Some(history) => self.last_wal(upstream, shared_in_name(&local, newest, history, &leader)).await,
+                None => LastWal::Unknown,
+            },
             local_history,
             leader_timeline: leader.timeline,
             leader_history: leader.history,
@@ -114,14 +119,21 @@ impl Postgres {
         }
     }
 
-    async fn last_wal(
-        &self,
-        upstream: &Upstream,
-        local: &Local,
-        history: Option<&History>,
-        leader: &Leader,
-    ) -> LastWal {
-        let shared = history.and_then(|history| shared_in_name(local, history, leader));
+    /// Where PostgreSQL would go on to from there: the newest timeline whose history goes through our position. Others
+    /// it ignores.
+    async fn heads_for(&self, local: &Local) -> Result<(Timeline, Option<History>), String> {
+        let from = local.timeline;
+        let newest = self.files_soon(move |config| Ok(history::newest(&config.data_dir, from))).await;
+        let newest = newest.map_err(|error| error.in_words())?;
+        let history = self.local_history(newest).await;
+        let left = history.iter().flatten().find(|(parent, _)| *parent == from).map(|(_, left)| *left);
+        match newest == from || left.is_some_and(|left| local.lsn <= left) {
+            true => Ok((newest, history)),
+            false => Ok((from, self.local_history(from).await)),
+        }
+    }
+
+    async fn last_wal(&self, upstream: &Upstream, shared: Option<Shared>) -> LastWal {
         let (Some(shared), Some((host, port))) = (shared, address(upstream)) else { return LastWal::Unknown };
         match self.compare_last_wal(&host, port, shared).await {
             Ok(found) => found,
@@ -135,11 +147,20 @@ impl Postgres {
     async fn compare_last_wal(&self, host: &str, port: u16, shared: Shared) -> Result<LastWal, PgError> {
         let mut client = self.connect_to(host, port).await?;
         let sql = "SELECT pg_size_bytes(current_setting('wal_segment_size')), \
+                   pg_size_bytes(current_setting('wal_block_size')), \
                    CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END";
         let row = client.ask_row(sql).await?;
+        let (Some(size), Some(page)) = (row.number(0), row.number(1)) else { return Ok(LastWal::Unknown) };
+        let ours = match shared.end {
+            Some(end) => Some(end),
+            None => {
+                let first = waldump::first_record(self.tools(), &self.data_dir(), shared.timeline, shared.begun).await;
+                first.map(|record| record.end(page))
+            }
+        };
         // One that was just promoted may be behind us.
-        let end = row.lsn(1).unwrap_or_default().min(shared.end);
-        let Some(place) = row.number(0).and_then(|size| last_wal::Place::before(end, size)) else {
+        let end = ours.zip(row.lsn(2)).map(|(ours, theirs)| ours.min(theirs)).filter(|end| *end > shared.begun);
+        let Some(place) = end.and_then(|end| last_wal::Place::before(end, size)) else {
             return Ok(LastWal::Unknown);
         };
         let read = move |config: &tamada_model::PostgresConfig| {
@@ -251,28 +272,36 @@ impl Postgres {
 #[derive(Clone, Copy)]
 struct Shared {
     timeline: Timeline,
-    end: Lsn,
+    begun: Lsn,
+    /// Up to here we certainly have it. `None`: we have received some of it at the most.
+    end: Option<Lsn>,
     /// In whose files it is. Where a timeline was left in the middle of a segment, the next one has a copy of that.
     here: [Option<Timeline>; 2],
     there: [Option<Timeline>; 2],
 }
 
-/// The end of the last timeline on which both were. The first timeline needs no such look: there is only one.
-fn shared_in_name(local: &Local, history: &History, leader: &Leader) -> Option<Shared> {
+/// The last timeline on which both were. The first timeline needs no such look: there is only one.
+fn shared_in_name(local: &Local, newest: Timeline, history: &History, leader: &Leader) -> Option<Shared> {
     let theirs = leader.history.as_ref()?;
     let both = history.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
     // Behind the forks that both know, either side is on a timeline, which it has left since or not.
-    let (here, our_end) = on(history, both, local.timeline);
+    let (here, our_end) = on(history, both, newest);
     let (there, their_end) = on(theirs, both, leader.timeline);
-    let shared = if here[0] == there[0] {
-        let written = Some(local.written).filter(|_| our_end.is_none());
-        let end = [written, our_end, their_end].into_iter().flatten().min()?;
-        Shared { timeline: here[0]?, end, here, there }
+    let begun = |forks: usize| forks.checked_sub(1).map(|last| history[last].1);
+    let (timeline, begun, left, here, there) = if here[0] == there[0] {
+        let left = [our_end, their_end].into_iter().flatten().min();
+        (here[0]?, begun(both)?, left, here, there)
     } else {
-        let (timeline, end) = *history[..both].last()?;
-        Shared { timeline, end, here: [Some(timeline), here[0]], there: [Some(timeline), there[0]] }
+        let (timeline, left) = *history[..both].last()?;
+        (timeline, begun(both - 1)?, Some(left), [Some(timeline), here[0]], [Some(timeline), there[0]])
     };
-    Some(shared).filter(|shared| shared.timeline != Timeline::FIRST)
+    let ours = match timeline.cmp(&local.timeline) {
+        Ordering::Less => left.or(our_end),
+        Ordering::Equal => Some(local.written),
+        Ordering::Greater => None,
+    };
+    let end = ours.map(|ours| left.map_or(ours, |left| left.min(ours))).filter(|end| *end > begun);
+    Some(Shared { timeline, begun, end, here, there })
 }
 
 /// The timeline behind that many forks, the next one, and where it was left for that.

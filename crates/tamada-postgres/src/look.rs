@@ -9,7 +9,7 @@ use tamada_model::{Answers, DataDir, Live, PostgresFacts, Present, Process, Stan
 
 use crate::clock::{Deadline, now};
 use crate::inspect::data_dir::{self, Files, Seen};
-use crate::inspect::{control, monitor, standby_timeline};
+use crate::inspect::{control, history, monitor, standby_timeline};
 use crate::process::pid_file::Status;
 use crate::process::postmaster::Postmaster;
 use crate::tools::Tool;
@@ -65,6 +65,7 @@ impl Postgres {
             self.refresh_control(deadline).await;
         }
         let status = seen.pid_file.as_ref().map_or(Status::Unsaid, |file| file.status);
+        let newest_timeline = self.newest_in_files(deadline).await;
         let memory = self.memory();
         let present = Present {
             major: seen.major,
@@ -73,9 +74,17 @@ impl Postgres {
             backup_label: seen.backup_label,
             recovery_configured: seen.recovery_configured,
             unfinished_rewind: seen.unfinished_rewind,
+            newest_timeline,
         };
         drop(memory);
         (DataDir::Present(Box::new(present)), self.known_process(), status)
+    }
+
+    async fn newest_in_files(&self, deadline: Deadline) -> Option<Timeline> {
+        let control = self.memory().control.clone()?;
+        let from = control.checkpoint_timeline.max(control.min_recovery_end_timeline)?;
+        let data_dir = self.data_dir();
+        self.0.disk.look(deadline.left() / 2, move || history::newest(&data_dir, from)).await.ok()
     }
 
     /// What was known of a directory that is gone, or about to be replaced.

@@ -242,6 +242,13 @@ impl Fleet {
         node.replayed(&self.wal).or_else(|| node.server.as_ref().and_then(|_| node.point()))
     }
 
+    /// A standby that answers, and tells of all that it has.
+    pub fn shows_all(&self, host: Host) -> bool {
+        let node = self.node(host);
+        let end = node.point().map(|(_, end)| end);
+        node.answers() && node.recovery().is_some_and(|recovery| recovery.received.max(Some(recovery.replayed)) == end)
+    }
+
     /// A client could write here now.
     pub fn is_writable(&self, host: Host) -> bool {
         self.node(host).is_writable()

@@ -129,7 +129,8 @@ pub fn schedule(words: &mut Words<'_>, now: Now) -> Schedule {
 }
 
 /// `standby tl 4 at 0/5000, leader tl 5, history 4 at 0/4000`; `primary … checkpoint ends 0/5060`; with our own history
-/// `… at 0/5000, our history 3 at 0/3000, leader …`; `… leader in recovery tl 4 …`
+/// `… at 0/5000, our history 3 at 0/3000, leader …`, and with WAL of timeline 5 that was received and not replayed
+/// `… at 0/5000, received tl 5, …`; `… leader in recovery tl 4 …`
 pub fn divergence(words: &mut Words<'_>) -> Divergence {
     if words.eat("undecided because") {
         return Divergence::Undecided { because: words.rest().to_owned() };
@@ -141,6 +142,7 @@ pub fn divergence(words: &mut Words<'_>) -> Divergence {
     assert!(words.eat("at"), "at which position?");
     let local_lsn = words.lsn();
     let shutdown_checkpoint_end = words.eat("checkpoint ends").then(|| words.lsn());
+    let newest_timeline = if words.eat("received tl") { words.timeline() } else { local_timeline };
     let local_history = forks(words, "our history");
     assert!(words.eat("leader"), "and the leader?");
     let leader_unready = words.eat("in recovery").then(|| "the leader is still in recovery".to_owned());
@@ -149,6 +151,7 @@ pub fn divergence(words: &mut Words<'_>) -> Divergence {
         local_timeline,
         local_lsn,
         in_recovery,
+        newest_timeline,
         local_history,
         leader_timeline: words.timeline(),
         leader_history: forks(words, "history"),

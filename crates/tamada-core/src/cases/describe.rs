@@ -38,6 +38,7 @@ struct Ours {
     backup_label: bool,
     recovery_configured: bool,
     unfinished_rewind: bool,
+    newest_timeline: Option<Timeline>,
     major: u32,
     started: Wall,
     state: Option<State>,
@@ -84,6 +85,7 @@ pub fn ours(words: &mut Words<'_>, me: &mut Me) -> PostgresFacts {
         backup_label: false,
         recovery_configured: false,
         unfinished_rewind: false,
+        newest_timeline: None,
         major: 15,
         started: started(),
         state: None,
@@ -189,6 +191,8 @@ impl Ours {
             self.recovery_configured = true;
         } else if words.eat("cut-short rewind") {
             self.unfinished_rewind = true;
+        } else if words.eat("history files up to tl") {
+            self.newest_timeline = Some(words.timeline());
         } else if words.eat("version") {
             self.major = words.number() as u32;
         } else {
@@ -304,6 +308,7 @@ impl Ours {
             backup_label: self.backup_label,
             recovery_configured: self.recovery_configured,
             unfinished_rewind: self.unfinished_rewind,
+            newest_timeline: self.newest_timeline,
         }))
     }
 }

@@ -9,7 +9,7 @@ use crate::plant::{Plant, is_planted};
 use crate::upstream;
 use crate::view::View;
 
-use super::down::{crash_recovery_before_rewind, rewind_allowed};
+use super::down::{rewind_allowed, start_before_rewind};
 
 /// What is known about our data having left the leader's history.
 pub enum Doubt {
@@ -34,7 +34,17 @@ pub fn doubt(view: &View<'_>, cluster: &Cluster) -> Doubt {
         Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected | Rewind::Useless => investigate(view, cluster),
         Rewind::Done => Doubt::None,
         Rewind::Failed => removal_after_failure(view, cluster).map_or(Doubt::None, Doubt::Decided),
-        Rewind::Needed => diverged(view, cluster).map_or(Doubt::None, Doubt::Decided),
+        Rewind::Needed => {
+            settled_since(view).unwrap_or_else(|| diverged(view, cluster).map_or(Doubt::None, Doubt::Decided))
+        }
+    }
+}
+
+/// The leader of which it was found is followed by one that we fit. A rewind would find nothing to do.
+fn settled_since(view: &View<'_>) -> Option<Doubt> {
+    match &view.seen.asked.divergence {
+        Some(Divergence::Compared(facts)) if judge(facts) == Judgement::InLine => Some(Doubt::Settled(compared(facts))),
+        Some(Divergence::Compared(_) | Divergence::Undecided { .. }) | None => None,
     }
 }
 
@@ -90,17 +100,14 @@ pub fn diverged(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
         let note = Note::info(format!("Waiting for checkpoint on {} before rewind", leader.name));
         return Some(Decision::stay(because).note(note).into());
     }
-    if let Some(step) = crash_recovery_before_rewind(view) {
-        return Some(step);
-    }
-    let from = leader.name.clone();
     match rewindable(view) {
         Rewindable::Unasked => Some(Step::ask(Fact::Divergence(Upstream::Member(leader)))),
         Rewindable::No => copy_anew_if_allowed(view, cluster, leader),
-        Rewindable::AsFarAsKnown => {
+        Rewindable::AsFarAsKnown => Some(start_before_rewind(view).unwrap_or_else(|| {
+            let from = leader.name.clone();
             let job = Job::Rewind { from: Upstream::Member(leader), from_agent_can_be_trusted: modern };
-            Some(Decision::run(job, Reason::Diverged { from }).into())
-        }
+            Decision::run(job, Reason::Diverged { from }).into()
+        })),
     }
 }
 

@@ -202,22 +202,31 @@ fn crash_recovery(view: &View<'_>, cluster: &Cluster, present: &Present) -> Opti
     (dirty && useful).then(|| single_user(view, present)).flatten()
 }
 
-/// 23.3: so does pg_rewind want a standby that crashed.
-pub fn crash_recovery_before_rewind(view: &View<'_>) -> Option<Step> {
+/// 23.3: pg_rewind wants a standby that crashed to have ended cleanly, too. The original sends it through single-user
+/// mode, where it writes a checkpoint on a timeline that is another's. We start it without an upstream; the rewind stops
+/// it.
+pub fn start_before_rewind(view: &View<'_>) -> Option<Step> {
     let present = view.present().filter(|present| !view.is_running() && !present.unfinished_rewind)?;
     let dirty = present.control.as_ref().is_some_and(|control| control.state == ControlState::InArchiveRecovery);
-    dirty.then(|| single_user(view, present)).flatten()
+    if !dirty || !may_recover(view, present) {
+        return None;
+    }
+    let job = Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout: None };
+    let decision = Decision::run(job, Reason::StartingBeforeRewind).mark(Mark::Recovering);
+    Some(decision.mark(Mark::CrashRecoveryTried).notes(control_note(present)).into())
 }
 
 fn single_user(view: &View<'_>, present: &Present) -> Option<Step> {
-    if view.memory.crash_recovery_tried {
-        return None;
-    }
-    if present.backup_label && present.major >= Some(PgMajor::of(15)) {
+    if !may_recover(view, present) {
         return None;
     }
     let decision = Decision::run(Job::CrashRecovery, Reason::CrashRecovery).mark(Mark::CrashRecoveryTried);
     Some(decision.notes(control_note(present)).into())
+}
+
+/// Once; and what was rewound or copied goes on from the place in its label.
+fn may_recover(view: &View<'_>, present: &Present) -> bool {
+    !view.memory.crash_recovery_tried && !(present.backup_label && present.major >= Some(PgMajor::of(15)))
 }
 
 /// 23.1: rewinding, or removing the data instead, is allowed and possible.

@@ -102,6 +102,13 @@ fn is_receiving(view: &View<'_>, leaders: Option<Timeline>) -> bool {
 /// 11.7–11.11: the recovery configuration points where it should.
 fn follow(view: &View<'_>, cluster: &Cluster, leader: &MemberName, because: Reason) -> Step {
     let target = upstream::wanted(view, cluster);
+    if matches!(view.memory.rewind, Rewind::Useless | Rewind::Failed) {
+        match may_point_at(view, cluster, &target) {
+            Pointing::Ask(fact) => return Step::ask(fact),
+            Pointing::Never(because) => return alone(view, cluster, because),
+            Pointing::Allowed | Pointing::NotYet(_) => {}
+        }
+    }
     let Some((_, found)) = view.seen.asked.recovery_match.as_ref().filter(|(asked, _)| *asked == target) else {
         return Step::ask(Fact::RecoveryMatch(target));
     };
@@ -119,11 +126,7 @@ fn follow(view: &View<'_>, cluster: &Cluster, leader: &MemberName, because: Reas
         (Pointing::Allowed, RecoveryMatch::Restart) => point_at(target, leader, Repointing::ByRestart),
         // It keeps the upstream it has.
         (Pointing::NotYet(unclear), RecoveryMatch::Reload | RecoveryMatch::Restart) => in_step(view, cluster, unclear),
-        (Pointing::Never(because), RecoveryMatch::Same) => away_from(view, because),
-        (Pointing::Never(because), RecoveryMatch::Reload | RecoveryMatch::Restart) => {
-            let (marks, notes) = left_alone(view);
-            with(in_step(view, cluster, because), marks, notes)
-        }
+        (Pointing::Never(because), _) => away_from(view, because),
     }
 }
 
@@ -147,11 +150,24 @@ fn changed(upstream: Upstream, because: Reason, how: Repointing) -> Decision {
     }
 }
 
-/// It was pointed at the leader before that could be known.
+/// Not with the upstream it had before either: that one may be given the leader's data at any time.
 fn away_from(view: &View<'_>, because: Reason) -> Step {
     let reloads = view.present().and_then(|present| present.major) >= Some(PgMajor::of(13));
     let how = if reloads { Repointing::ByReload } else { Repointing::ByRestart };
-    changed(Upstream::Nobody, because, how).into()
+    let (marks, notes) = left_alone(view);
+    with(changed(Upstream::Nobody, because, how).into(), marks, notes)
+}
+
+/// It stays without an upstream until it is copied, or another leads.
+fn alone(view: &View<'_>, cluster: &Cluster, because: Reason) -> Step {
+    match view.seen.asked.recovery_match.as_ref().filter(|(asked, _)| *asked == Upstream::Nobody) {
+        None => Step::ask(Fact::RecoveryMatch(Upstream::Nobody)),
+        Some((_, RecoveryMatch::Reload | RecoveryMatch::Restart)) => away_from(view, because),
+        Some((_, RecoveryMatch::Same)) => {
+            let (marks, notes) = left_alone(view);
+            with(in_step(view, cluster, because), marks, notes)
+        }
+    }
 }
 
 fn in_step(view: &View<'_>, cluster: &Cluster, because: Reason) -> Step {

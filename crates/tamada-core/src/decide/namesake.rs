@@ -69,9 +69,12 @@ fn named<'c>(cluster: &'c Cluster, upstream: &Upstream) -> Option<&'c MemberName
     cluster.leader_name().filter(|leader| **leader == member.name)
 }
 
-/// The first timeline of a cluster began with it: there is one only.
+/// The first timeline of a cluster began with it: there is one only. WAL of another may have been received, though, and
+/// not replayed.
 fn may_have_namesakes(view: &View<'_>) -> bool {
-    view.timeline().or_else(|| recorded(view)) != Some(Timeline::FIRST)
+    let here = view.timeline().or_else(|| recorded(view));
+    let received = view.present().and_then(|present| present.newest_timeline);
+    here.max(received) != Some(Timeline::FIRST)
 }
 
 fn recorded(view: &View<'_>) -> Option<Timeline> {

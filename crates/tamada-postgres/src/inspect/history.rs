@@ -61,6 +61,13 @@ pub(crate) fn read(data_dir: &Path, timeline: Timeline) -> Option<HistoryFile> {
     })
 }
 
+/// PostgreSQL looks for the files one after the other, and takes the last before a gap (findNewestTimeLine in its
+/// timeline.c).
+pub(crate) fn newest(data_dir: &Path, from: Timeline) -> Timeline {
+    let is_here = |timeline: &Timeline| data_dir.join("pg_wal").join(file_name(*timeline)).exists();
+    std::iter::successors(Some(from), |timeline| Some(timeline.next()).filter(is_here)).last().unwrap_or(from)
+}
+
 /// ISO 8601 with microseconds and the local zone's offset: `2026-11-23T09:00:00.123456+01:00`.
 fn local_time(seconds: i64, micros: u32) -> String {
     // SAFETY: localtime_r writes only into the structure we give it.

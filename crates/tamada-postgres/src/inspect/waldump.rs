@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tamada_model::{Control, ControlState, Lsn, ShutdownPosition, Timeline};
+use tamada_model::{Control, ControlState, Lsn, ShutdownPosition, Timeline, WalBytes};
 
 use crate::PgError;
 use crate::process::child::{self, Output};
@@ -13,13 +13,27 @@ use crate::tools::{Tool, Tools};
 /// Reading one or two records; longer means a hanging disk.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// `XLogLongPHD`, the header of a segment's first page.
+const SEGMENT_HEADER: u64 = 40;
+/// `XLogPageHeaderData`, that of the others.
+const PAGE_HEADER: u64 = 24;
+
 /// One line of pg_waldump's output.
 #[derive(Debug, PartialEq)]
-struct Record {
+pub(crate) struct Record {
     manager: String,
+    length: u64,
     lsn: Lsn,
     previous: Option<Lsn>,
     description: String,
+}
+
+impl Record {
+    /// It may go on behind the header of the next page.
+    pub(crate) fn end(&self, page: u64) -> Lsn {
+        let fits = self.lsn.bytes() % page + self.length <= page;
+        self.lsn + WalBytes::new(self.length + if fits { 0 } else { PAGE_HEADER })
+    }
 }
 
 /// The shutdown checkpoint and what to publish as the last position. `None` unless pg_control says "shut down".
@@ -40,6 +54,14 @@ async fn switch_before(tools: &Tools, data_dir: &Path, timeline: Timeline, check
     let previous = self::record(tools, data_dir, timeline, record.previous?).await?;
     let is_switch = previous.description == "SWITCH" || previous.description == "xlog switch";
     is_switch.then_some(previous.lsn)
+}
+
+/// The first record of a timeline that began there, if our WAL has the whole of it.
+pub(crate) async fn first_record(tools: &Tools, data_dir: &Path, timeline: Timeline, begun: Lsn) -> Option<Record> {
+    let output = dump(tools, data_dir, timeline, begun, 1).await.ok()?;
+    // A page that begins there begins with its header.
+    let nearby = begun.bytes()..=begun.bytes() + SEGMENT_HEADER;
+    output.stdout.lines().find_map(parse).filter(|record| nearby.contains(&record.lsn.bytes()))
 }
 
 /// The record that begins exactly at `lsn`.
@@ -83,11 +105,14 @@ async fn dump(tools: &Tools, data_dir: &Path, timeline: Timeline, lsn: Lsn, coun
 /// `rmgr: XLOG  len (rec/tot): 114/ 114, tx: 0, lsn: 0/03000060, prev 0/03000028, desc: CHECKPOINT_SHUTDOWN redo …`
 fn parse(line: &str) -> Option<Record> {
     let manager = line.strip_prefix("rmgr: ")?.split_whitespace().next()?.to_owned();
-    let (_, tail) = line.split_once(", lsn: ")?;
+    let (head, tail) = line.split_once(", lsn: ")?;
+    let (_, lengths) = head.split_once("len (rec/tot):")?;
+    let (total, _) = lengths.split_once('/')?.1.split_once(',')?;
     let (lsn, tail) = tail.split_once(", prev ")?;
     let (previous, description) = tail.split_once(", desc: ")?;
     Some(Record {
         manager,
+        length: total.trim().parse().ok()?,
         lsn: Lsn::parse(lsn)?,
         previous: Lsn::parse(previous),
         description: description.trim().to_owned(),
@@ -105,9 +130,13 @@ mod tests {
     fn records_are_read() {
         let record = parse(CHECKPOINT).unwrap();
         assert_eq!(record.manager, "XLOG");
+        assert_eq!(record.end(8192), Lsn::parse("0/30000D2").unwrap());
         assert_eq!(record.lsn, Lsn::parse("0/3000060").unwrap());
         assert_eq!(record.previous, Lsn::parse("0/3000028"));
         assert!(record.description.ends_with("shutdown"));
+        // Of which the last 18 bytes lie behind the next page's header.
+        let split = Record { lsn: Lsn::parse("0/3001FA0").unwrap(), ..record };
+        assert_eq!(split.end(8192), Lsn::parse("0/300202A").unwrap());
     }
 
     #[test]

@@ -194,6 +194,37 @@ async fn two_timelines_that_began_at_one_place_are_told_apart_by_their_wal() {
 }
 
 #[tokio::test]
+async fn wal_of_another_timeline_that_a_standby_has_only_received_is_seen() {
+    let a = Node::primary("a").await;
+    let b = Node::standby_of(&a, "b").await;
+    let c = Node::standby_of(&a, "c").await;
+    let d = Node::standby_of(&b, "d").await;
+    a.run(Job::Stop(fast_stop())).await;
+    for node in [&b, &c] {
+        assert_eq!(node.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
+    }
+    b.sql("CREATE TABLE t (x text)").await;
+    let end = b.sql("SELECT pg_current_wal_flush_lsn()").await.and_then(|lsn| Lsn::parse(&lsn));
+    d.until("it has replayed that", |facts| match &facts.answers {
+        Answers::Live(live) => live.standby().is_some_and(|standby| standby.replayed >= end),
+        Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => false,
+    })
+    .await;
+    // No restart point: pg_control tells of the first timeline only.
+    d.signal(libc::SIGQUIT);
+    d.until("it is gone", |facts| facts.process == Process::Absent).await;
+    let second = Timeline::FIRST.next();
+    let DataDir::Present(present) = d.look().await.data else { panic!() };
+    assert_eq!(present.control.and_then(|control| control.checkpoint_timeline), Some(Timeline::FIRST));
+    assert_eq!(present.newest_timeline, Some(second));
+    for (leader, expected) in [(&b, LastWal::Same), (&c, LastWal::Other(second))] {
+        let numbers = compared(&d, leader).await;
+        assert_eq!(numbers.newest_timeline, second);
+        assert_eq!((numbers.local_history, numbers.last_wal), (numbers.leader_history, expected));
+    }
+}
+
+#[tokio::test]
 async fn a_leader_that_is_gone_is_no_reason_to_give_up() {
     let (a, b) = diverged().await;
     a.run(Job::Stop(fast_stop())).await;

@@ -76,6 +76,7 @@ impl Fleet {
         if let Some(files) = self.node_mut(host).files_mut() {
             files.end = end;
         }
+        self.learn_timeline(host, end.0);
     }
 
     /// All but the standbys' part of a commit is over.

@@ -1,15 +1,17 @@
 //! What a look would show, in the words of `tamada-postgres`: no more than it could know, and as late as it would.
 
+use std::cmp::Ordering;
+
 use tamada_model::{
     Answers, Comparison, Control as ControlFacts, ControlState, DataDir, Divergence, HistoryFile, LastWal, Live, Lsn,
     Now, PendingRestart, PgMajor, PgVersion, PostgresFacts, Present, Process, RecoveryMatch, Standby, Standing, State,
     Timeline, Upstream, WalReceiver, WalSender,
 };
 
-use super::node::{Control, Link, Node, Phase, Recovery, Server};
+use super::node::{Control, Files, Link, Node, Phase, Recovery, Server};
 use super::{Fleet, Net};
 use crate::Host;
-use crate::wal::Point;
+use crate::wal::{BranchId, Point};
 
 const VERSION: u32 = 150_008;
 const MAJOR: PgMajor = PgMajor::of(15);
@@ -55,6 +57,7 @@ impl Fleet {
             backup_label: files.backup_label,
             recovery_configured: files.signal,
             unfinished_rewind: files.unfinished_rewind,
+            newest_timeline: Some(self.wal.timeline(files.newest)),
         }))
     }
 
@@ -198,6 +201,7 @@ impl Fleet {
 
     fn compare_with(&self, host: Host, leader: &Upstream, net: &mut dyn Net) -> Result<Comparison, &'static str> {
         let local = self.local_position(host)?;
+        let files = self.node(host).files().ok_or("there is no data")?;
         let upstream = self.host_of(leader).ok_or("the leader has no address")?;
         let reached = net.delay(host, upstream).is_some() && net.delay(upstream, host).is_some();
         let leader = self.node(upstream);
@@ -205,41 +209,53 @@ impl Fleet {
         let unready = leader.recovery().is_some().then(|| "the leader is still in recovery".to_owned());
         let leader_timeline = self.wal.timeline(end.0);
         let behind = local.timeline < leader_timeline;
-        let own_end = self.node(host).files().and_then(|files| files.control.checkpoint_end);
+        let own_end = files.control.checkpoint_end;
+        let heads_for = self.heads_for(files, local.timeline, local.lsn);
         Ok(Comparison {
             local_timeline: local.timeline,
             local_lsn: local.lsn,
             in_recovery: local.in_recovery,
-            local_history: self.local_history(host, local.timeline),
+            newest_timeline: self.wal.timeline(heads_for),
+            local_history: Some(self.wal.history(heads_for)),
             leader_timeline,
             leader_history: Some(self.wal.history(end.0)),
-            last_wal: self.last_wal(host, &local, end),
+            last_wal: self.last_wal(files, &local, end, leader.files().map_or(Lsn::ZERO, |files| files.wal_from)),
             leader_unready: unready,
             shutdown_checkpoint_end: own_end.filter(|_| behind && !local.in_recovery),
         })
     }
 
-    /// Whether the last timeline that both were on, as the histories tell it, is the same.
-    fn last_wal(&self, host: Host, local: &Local, leader: Point) -> LastWal {
-        let Some(end) = self.node(host).point() else { return LastWal::Unknown };
-        let Some(ours) = self.wal.on_timeline(local.timeline, end) else { return LastWal::Unknown };
-        let Some((branch, left)) = self.wal.last_in_name((ours.0, local.written), leader) else {
-            return LastWal::Unknown;
-        };
-        match self.wal.timeline(branch) {
-            Timeline::FIRST => LastWal::Unknown,
-            _ if left.is_zero() => LastWal::Unknown,
-            _ if self.wal.is_ancestor((branch, left), leader) => LastWal::Same,
-            timeline => LastWal::Other(timeline),
-        }
+    /// The newest timeline whose history goes through our position. PostgreSQL ignores others, and so do we.
+    pub(super) fn heads_for(&self, files: &Files, timeline: Timeline, lsn: Lsn) -> BranchId {
+        let history = self.wal.history(files.newest);
+        let left = history.iter().find(|(parent, _)| *parent == timeline).map(|(_, left)| *left);
+        let goes_through = self.wal.timeline(files.newest) == timeline || left.is_some_and(|left| lsn <= left);
+        let own = || self.wal.on_timeline(timeline, files.end).map_or(files.end.0, |(branch, _)| branch);
+        if goes_through { files.newest } else { own() }
     }
 
-    fn local_history(&self, host: Host, timeline: Timeline) -> Option<Vec<(Timeline, Lsn)>> {
-        if timeline == Timeline::FIRST {
-            return Some(Vec::new());
+    /// Whether the last timeline that both were on, as the histories tell it, is the same. Of one that we have replayed,
+    /// the end of our WAL tells it; of one that we may only have received, its first record.
+    fn last_wal(&self, files: &Files, local: &Local, leader: Point, kept_from: Lsn) -> LastWal {
+        let newest = self.heads_for(files, local.timeline, local.lsn);
+        let newest = (newest, self.wal.branch(newest).end);
+        let Some((named, left)) = self.wal.last_in_name(newest, leader) else { return LastWal::Unknown };
+        let timeline = self.wal.timeline(named);
+        let Some((branch, _)) = self.wal.on_timeline(timeline, files.end) else { return LastWal::Unknown };
+        let begun = self.wal.branch(branch).parent.map_or(Lsn::ZERO, |(_, fork)| fork);
+        let written = if timeline < local.timeline { left } else { left.min(local.written) };
+        let end = match timeline.cmp(&local.timeline) {
+            Ordering::Less | Ordering::Equal if written > begun => Some(written),
+            Ordering::Less | Ordering::Equal | Ordering::Greater => {
+                self.wal.branch(branch).records.first().map(|record| record.end).filter(|_| begun >= kept_from)
+            }
+        };
+        match end {
+            None => LastWal::Unknown,
+            Some(_) if timeline == Timeline::FIRST => LastWal::Unknown,
+            Some(end) if self.wal.is_ancestor((branch, end), leader) => LastWal::Same,
+            Some(_) => LastWal::Other(timeline),
         }
-        let (branch, _) = self.wal.on_timeline(timeline, self.node(host).point()?)?;
-        Some(self.wal.history(branch))
     }
 
     fn local_position(&self, host: Host) -> Result<Local, &'static str> {

@@ -9,7 +9,7 @@ use tamada_model::{ControlState, Lsn, Role, Slot, State, SystemId, Timeline};
 use super::commit::SyncNames;
 use super::job::Work;
 use super::{Life, Serial, Step};
-use crate::wal::{Point, Wal, WriteId};
+use crate::wal::{BranchId, Point, Wal, WriteId};
 use crate::{Host, Moment};
 
 #[derive(Debug)]
@@ -49,8 +49,8 @@ pub(crate) struct Files {
     pub backup_label: bool,
     pub unfinished_rewind: bool,
     pub slots: BTreeMap<String, Slot>,
-    /// The highest timeline whose history file lies here.
-    pub known: Timeline,
+    /// The newest timeline whose history file lies here: a standby goes on to it, and a promotion begins the next one.
+    pub newest: BranchId,
     /// Older WAL is gone.
     pub wal_from: Lsn,
 }

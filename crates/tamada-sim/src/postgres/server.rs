@@ -186,7 +186,7 @@ impl Fleet {
             return;
         }
         let from = files.end;
-        let timeline = files.known.max(self.wal.timeline(from.0)).next();
+        let timeline = self.wal.timeline(files.newest).next();
         let at = self.wal.promote(from, timeline, self.now);
         let end = self.wal.append(at, Written::EndOfRecovery, self.now);
         let node = self.node_mut(host);
@@ -197,7 +197,7 @@ impl Fleet {
         }
         if let Some(files) = node.files_mut() {
             files.end = end;
-            files.known = timeline;
+            files.newest = end.0;
             files.signal = false;
             files.control.state = ControlState::InProduction;
             files.control.min_recovery = Some((timeline, end.1));

@@ -10,7 +10,7 @@ use tamada_model::{Lsn, Role, Slot, Upstream};
 use super::node::{Link, Phase, Receiving};
 use super::{Fleet, Net, News, Serial, What};
 use crate::Host;
-use crate::wal::{Point, segment_start};
+use crate::wal::{BranchId, Point, segment_start};
 
 /// How an upstream answers a standby.
 enum Admission {
@@ -116,15 +116,22 @@ impl Fleet {
         }
     }
 
-    /// The history files of timelines that the upstream knows are fetched, whether or not they help.
+    /// The history files of the upstream's timelines are fetched, whether or not they help; not those whose names are
+    /// here already.
     fn learn_timelines(&mut self, host: Host, upstream: Host) {
         if !self.node(upstream).answers() {
             return;
         }
         let Some(files) = self.node(upstream).files() else { return };
-        let highest = self.wal.timeline(files.end.0);
-        if let Some(files) = self.node_mut(host).files_mut() {
-            files.known = files.known.max(highest);
+        let theirs = files.end.0;
+        self.learn_timeline(host, theirs);
+    }
+
+    pub(super) fn learn_timeline(&mut self, host: Host, branch: BranchId) {
+        let timeline = self.wal.timeline(branch);
+        let is_new = self.node(host).files().is_some_and(|files| self.wal.timeline(files.newest) < timeline);
+        if let Some(files) = self.node_mut(host).files_mut().filter(|_| is_new) {
+            files.newest = branch;
         }
     }
 
@@ -153,7 +160,16 @@ impl Fleet {
     pub fn never_streams(&self, host: Host, upstream: Host) -> bool {
         let mixes = self.node(host).recovery().is_some_and(|recovery| recovery.refused == Some(MISTAKEN));
         let (Some(own), Some(theirs)) = (self.node(host).files(), self.node(upstream).files()) else { return false };
-        mixes || own.end.1 < theirs.wal_from || own.known > self.wal.timeline(theirs.end.0)
+        mixes || own.end.1 < theirs.wal_from || self.wal.timeline(own.newest) > self.wal.timeline(theirs.end.0)
+    }
+
+    /// It has a history file of another timeline of a number that the upstream has been on, and its next start would go
+    /// on to that one.
+    pub fn heads_elsewhere(&self, host: Host, upstream: Host) -> bool {
+        let (Some(own), Some(theirs)) = (self.node(host).files(), self.node(upstream).files()) else { return false };
+        let heads_for = self.heads_for(own, self.wal.timeline(own.end.0), own.end.1);
+        let namesake = self.wal.on_timeline(self.wal.timeline(heads_for), theirs.end);
+        namesake.is_some_and(|(branch, _)| self.wal.history(branch) != self.wal.history(heads_for))
     }
 
     /// By numbers, as PostgreSQL does it.

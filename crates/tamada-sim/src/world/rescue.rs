@@ -124,14 +124,15 @@ impl World {
         self.script.nofailover.contains(&host)
     }
 
-    /// It has left the leader's history, or lacks WAL that the leader has no more, or is a mixture.
+    /// It has left the leader's history or is about to, or lacks WAL that the leader has no more, or is a mixture.
     fn is_hopeless(&self, host: Host, leader: Host) -> Option<Plight> {
         if self.fleet.system_id(host) != self.fleet.system_id(leader) {
             return Some(Plight::Foreign(host));
         }
         let (here, there) = self.fleet.data(host).zip(self.fleet.data(leader))?;
         let astray = !self.fleet.wal().is_ancestor(here, there);
-        let needs_copy = astray || !self.fleet.is_whole(host) || self.fleet.never_streams(host, leader);
+        let never = self.fleet.never_streams(host, leader) || self.fleet.heads_elsewhere(host, leader);
+        let needs_copy = astray || !self.fleet.is_whole(host) || never;
         needs_copy.then_some(Plight::NeedsCopy(host))
     }
 

@@ -181,7 +181,6 @@ impl Fleet {
                 upstream: None,
                 backup_label: true,
                 slots: Default::default(),
-                known: files.known.max(source.known),
                 control: Control {
                     state: ControlState::InArchiveRecovery,
                     min_recovery: Some((timeline, to.1)),

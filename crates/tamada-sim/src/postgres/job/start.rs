@@ -162,7 +162,7 @@ impl Fleet {
             backup_label: false,
             unfinished_rewind: false,
             slots: BTreeMap::new(),
-            known: Timeline::FIRST,
+            newest: end.0,
             wal_from: Lsn::ZERO,
         }));
         Turn::Next
