@@ -125,16 +125,29 @@ impl Postgres {
         let from = local.timeline;
         let newest = self.files_soon(move |config| Ok(history::newest(&config.data_dir, from))).await;
         let newest = newest.map_err(|error| error.in_words())?;
-        let history = self.local_history(newest).await;
-        let left = history.iter().flatten().find(|(parent, _)| *parent == from).map(|(_, left)| *left);
-        match newest == from || left.is_some_and(|left| local.lsn <= left) {
-            true => Ok((newest, history)),
-            false => Ok((from, self.local_history(from).await)),
-        }
+        let own = self.local_history(from).await;
+        let newer = if newest == from { None } else { self.local_history(newest).await };
+        let goes_on = |history: &History| {
+            let same = own.as_ref().is_none_or(|own| history.starts_with(own));
+            same && history::goes_through(history, newest, (from, local.lsn))
+        };
+        Ok(newer.filter(goes_on).map_or((from, own), |history| (newest, Some(history))))
     }
 
-    async fn last_wal(&self, upstream: &Upstream, shared: Option<Shared>) -> LastWal {
-        let (Some(shared), Some((host, port))) = (shared, address(upstream)) else { return LastWal::Unknown };
+    async fn last_wal(&self, upstream: &Upstream, shared: Vec<Shared>) -> LastWal {
+        let mut found = LastWal::Unknown;
+        for shared in shared {
+            match self.last_wal_on(upstream, shared).await {
+                LastWal::Other(timeline) => return LastWal::Other(timeline),
+                LastWal::Same => found = LastWal::Same,
+                LastWal::Unknown => {}
+            }
+        }
+        found
+    }
+
+    async fn last_wal_on(&self, upstream: &Upstream, shared: Shared) -> LastWal {
+        let Some((host, port)) = address(upstream) else { return LastWal::Unknown };
         match self.compare_last_wal(&host, port, shared).await {
             Ok(found) => found,
             Err(error) => {
@@ -280,28 +293,38 @@ struct Shared {
     there: [Option<Timeline>; 2],
 }
 
-/// The last timeline on which both were. The first timeline needs no such look: there is only one.
-fn shared_in_name(local: &Local, newest: Timeline, history: &History, leader: &Leader) -> Option<Shared> {
-    let theirs = leader.history.as_ref()?;
+/// The last timeline on which both were; and, if we may only have received that one, the last that we have replayed. The
+/// first timeline needs no such look: there is only one.
+fn shared_in_name(local: &Local, newest: Timeline, history: &History, leader: &Leader) -> Vec<Shared> {
+    let Some(theirs) = &leader.history else { return Vec::new() };
     let both = history.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
     // Behind the forks that both know, either side is on a timeline, which it has left since or not.
     let (here, our_end) = on(history, both, newest);
     let (there, their_end) = on(theirs, both, leader.timeline);
-    let begun = |forks: usize| forks.checked_sub(1).map(|last| history[last].1);
-    let (timeline, begun, left, here, there) = if here[0] == there[0] {
-        let left = [our_end, their_end].into_iter().flatten().min();
-        (here[0]?, begun(both)?, left, here, there)
-    } else {
-        let (timeline, left) = *history[..both].last()?;
-        (timeline, begun(both - 1)?, Some(left), [Some(timeline), here[0]], [Some(timeline), there[0]])
-    };
-    let ours = match timeline.cmp(&local.timeline) {
-        Ordering::Less => left.or(our_end),
-        Ordering::Equal => Some(local.written),
+    let certainly = |timeline: Timeline, left: Option<Lsn>| match timeline.cmp(&local.timeline) {
+        Ordering::Less => left,
+        Ordering::Equal => Some(left.map_or(local.written, |left| left.min(local.written))),
         Ordering::Greater => None,
     };
-    let end = ours.map(|ours| left.map_or(ours, |left| left.min(ours))).filter(|end| *end > begun);
-    Some(Shared { timeline, begun, end, here, there })
+    let shared = |forks: usize, left, here: [Option<Timeline>; 2], there| {
+        let (timeline, begun) = (here[0]?, history[forks.checked_sub(1)?].1);
+        let end = certainly(timeline, left).filter(|end| *end > begun);
+        Some(Shared { timeline, begun, end, here, there })
+    };
+    let next = |history: &History, last, at: usize| history.get(at + 1).map_or(last, |(timeline, _)| *timeline);
+    let left_by_both = |at: usize| {
+        let (timeline, left) = history[at];
+        let here = [Some(timeline), Some(next(history, newest, at))];
+        let there = [Some(timeline), Some(next(theirs, leader.timeline, at))];
+        shared(at, Some(left), here, there)
+    };
+    let last = match here[0] == there[0] {
+        true => shared(both, [our_end, their_end].into_iter().flatten().min(), here, there),
+        false => both.checked_sub(1).and_then(left_by_both),
+    };
+    let replayed = history[..both].iter().position(|(timeline, _)| *timeline == local.timeline).and_then(left_by_both);
+    let other_than_last = replayed.filter(|replayed| last.is_none_or(|last| last.timeline != replayed.timeline));
+    last.into_iter().chain(other_than_last).collect()
 }
 
 /// The timeline behind that many forks, the next one, and where it was left for that.

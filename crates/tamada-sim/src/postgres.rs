@@ -254,6 +254,14 @@ impl Fleet {
         self.node(host).is_writable()
     }
 
+    /// It would take writes, if it does not just stand still.
+    pub fn is_primary(&self, host: Host) -> bool {
+        self.node(host)
+            .server
+            .as_ref()
+            .is_some_and(|server| server.phase == node::Phase::Running && server.recovery.is_none())
+    }
+
     /// There is a postmaster, whatever it does.
     pub fn is_running(&self, host: Host) -> bool {
         self.node(host).server.is_some()

@@ -226,7 +226,8 @@ fn single_user(view: &View<'_>, present: &Present) -> Option<Step> {
 
 /// Once; and what was rewound or copied goes on from the place in its label.
 fn may_recover(view: &View<'_>, present: &Present) -> bool {
-    !view.memory.crash_recovery_tried && !(present.backup_label && present.major >= Some(PgMajor::of(15)))
+    let goes_on_from_label = present.backup_label && present.major >= Some(PgMajor::of(15));
+    !view.memory.crash_recovery_tried && !goes_on_from_label
 }
 
 /// 23.1: rewinding, or removing the data instead, is allowed and possible.

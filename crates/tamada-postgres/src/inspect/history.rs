@@ -68,6 +68,16 @@ pub(crate) fn newest(data_dir: &Path, from: Timeline) -> Timeline {
     std::iter::successors(Some(from), |timeline| Some(timeline.next()).filter(is_here)).last().unwrap_or(from)
 }
 
+/// Whether that position lies on the way to the timeline with this history; its end belongs to it, its beginning, too
+/// (tliOfPointInHistory in PostgreSQL's timeline.c).
+pub(crate) fn goes_through(history: &[(Timeline, Lsn)], last: Timeline, (timeline, lsn): (Timeline, Lsn)) -> bool {
+    let at = history.iter().position(|(parent, _)| *parent == timeline).or((last == timeline).then_some(history.len()));
+    at.is_some_and(|at| {
+        let begun = at.checked_sub(1).map_or(Lsn::ZERO, |before| history[before].1);
+        begun <= lsn && history.get(at).is_none_or(|(_, left)| lsn <= *left)
+    })
+}
+
 /// ISO 8601 with microseconds and the local zone's offset: `2026-11-23T09:00:00.123456+01:00`.
 fn local_time(seconds: i64, micros: u32) -> String {
     // SAFETY: localtime_r writes only into the structure we give it.
@@ -106,6 +116,16 @@ mod tests {
         assert_eq!(read[0], (1, Lsn::parse("0/3000060").unwrap(), "no recovery target specified".to_owned()));
         assert_eq!(parents(text)[1], (Timeline::new(3).unwrap(), Lsn::parse("0/50000A0").unwrap()));
         assert_eq!(file_name(Timeline::new(26).unwrap()), "0000001A.history");
+    }
+
+    #[test]
+    fn a_position_lies_between_the_beginning_of_its_timeline_and_its_end() {
+        let timeline = |number| Timeline::new(number).unwrap();
+        let history = [(timeline(1), Lsn::new(0x100)), (timeline(2), Lsn::new(0x200))];
+        let lies = |number, lsn| goes_through(&history, timeline(3), (timeline(number), Lsn::new(lsn)));
+        assert!(lies(1, 0x80) && lies(1, 0x100) && !lies(1, 0x101));
+        assert!(!lies(2, 0x80) && lies(2, 0x100) && lies(2, 0x200) && !lies(2, 0x201));
+        assert!(!lies(3, 0x180) && lies(3, 0x300) && !lies(4, 0x300));
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl NofailoverKept {
         let last = self.last.replace(holder);
         let from_another = last.is_some_and(|last| last != holder);
         // One that was made a primary behind its agent's back keeps what it is.
-        let by_hand = world.fleet.is_writable(holder) || self.asked_for.contains(&holder);
+        let by_hand = world.fleet.is_primary(holder) || self.asked_for.contains(&holder);
         if !from_another || by_hand || !has_the_tag(holder, world) {
             return Ok(());
         }

@@ -227,20 +227,44 @@ impl Fleet {
 
     /// The newest timeline whose history goes through our position. PostgreSQL ignores others, and so do we.
     pub(super) fn heads_for(&self, files: &Files, timeline: Timeline, lsn: Lsn) -> BranchId {
-        let history = self.wal.history(files.newest);
-        let left = history.iter().find(|(parent, _)| *parent == timeline).map(|(_, left)| *left);
-        let goes_through = self.wal.timeline(files.newest) == timeline || left.is_some_and(|left| lsn <= left);
-        let own = || self.wal.on_timeline(timeline, files.end).map_or(files.end.0, |(branch, _)| branch);
-        if goes_through { files.newest } else { own() }
+        let newest = self.wal.timeline(files.newest);
+        let (history, own) = (self.wal.history(files.newest), self.wal.on_timeline(timeline, files.end));
+        let own = own.map_or(files.end.0, |(branch, _)| branch);
+        let is_ours = history.starts_with(&self.wal.history(own)) && goes_through(&history, newest, timeline, lsn);
+        if is_ours { files.newest } else { own }
     }
 
-    /// Whether the last timeline that both were on, as the histories tell it, is the same. Of one that we have replayed,
-    /// the end of our WAL tells it; of one that we may only have received, its first record.
+    /// Whether the last timeline that both were on, as the histories tell it, is the same; and, if we may only have
+    /// received that one, the last that we have replayed.
     fn last_wal(&self, files: &Files, local: &Local, leader: Point, kept_from: Lsn) -> LastWal {
         let newest = self.heads_for(files, local.timeline, local.lsn);
         let newest = (newest, self.wal.branch(newest).end);
         let Some((named, left)) = self.wal.last_in_name(newest, leader) else { return LastWal::Unknown };
         let timeline = self.wal.timeline(named);
+        let replayed = self.wal.on_timeline(local.timeline, (named, left)).filter(|_| timeline > local.timeline);
+        let looks = [Some((timeline, left)), replayed.map(|(_, left)| (local.timeline, left))];
+        let mut found = LastWal::Unknown;
+        for (timeline, left) in looks.into_iter().flatten() {
+            match self.wal_of(timeline, left, files, local, leader, kept_from) {
+                LastWal::Other(timeline) => return LastWal::Other(timeline),
+                LastWal::Same => found = LastWal::Same,
+                LastWal::Unknown => {}
+            }
+        }
+        found
+    }
+
+    /// Of a timeline that we have replayed, the end of our WAL tells it; of one that we may only have received, its first
+    /// record.
+    fn wal_of(
+        &self,
+        timeline: Timeline,
+        left: Lsn,
+        files: &Files,
+        local: &Local,
+        leader: Point,
+        kept_from: Lsn,
+    ) -> LastWal {
         let Some((branch, _)) = self.wal.on_timeline(timeline, files.end) else { return LastWal::Unknown };
         let begun = self.wal.branch(branch).parent.map_or(Lsn::ZERO, |(_, fork)| fork);
         let written = if timeline < local.timeline { left } else { left.min(local.written) };
@@ -308,6 +332,18 @@ impl Fleet {
             modified,
         })
     }
+}
+
+/// By numbers, as tliOfPointInHistory does it.
+fn goes_through(history: &[(Timeline, Lsn)], newest: Timeline, timeline: Timeline, lsn: Lsn) -> bool {
+    let mut begun = Lsn::ZERO;
+    for (parent, left) in history {
+        if *parent == timeline {
+            return begun <= lsn && lsn <= *left;
+        }
+        begun = *left;
+    }
+    newest == timeline && begun <= lsn
 }
 
 fn told(control: Control) -> ControlFacts {

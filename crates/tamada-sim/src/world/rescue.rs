@@ -92,7 +92,8 @@ impl World {
         if with_data == [best] && !self.is_tagged(best) {
             return Some(Plight::Alone(best));
         }
-        if with_data.iter().any(|host| !self.is_tagged(*host) && self.has_enough(*host)) {
+        let may_lead = |host: &Host| !self.is_tagged(*host) && self.has_enough(*host) && !self.is_of_no_use(*host);
+        if with_data.iter().any(may_lead) {
             return None;
         }
         Some(if self.is_tagged(best) { Plight::Tagged(best) } else { Plight::Behind(best) })
@@ -120,6 +121,18 @@ impl World {
         reaches && (is_in_time || !self.script.check_timeline)
     }
 
+    /// It has found that another member was promoted to a timeline of its number, and there was one.
+    fn is_of_no_use(&self, host: Host) -> bool {
+        let wal = self.fleet.wal();
+        let Some((own, _)) = self.fleet.data(host) else { return false };
+        let mut namesakes = wal.branches().iter().filter(|branch| branch.timeline == wal.timeline(own));
+        namesakes.nth(1).is_some() && self.says(host, "name it in a manual failover")
+    }
+
+    fn says(&self, host: Host, words: &str) -> bool {
+        self.members[host.0].report.as_ref().is_some_and(|report| report.because.contains(words))
+    }
+
     fn is_tagged(&self, host: Host) -> bool {
         self.script.nofailover.contains(&host)
     }
@@ -138,10 +151,7 @@ impl World {
 
     /// By the member whom it is about, or, where that is PostgreSQL's alone to know, by its log.
     fn is_told(&self, plight: Plight) -> bool {
-        let says = |host: Host, words: &str| {
-            let report = self.members[host.0].report.as_ref();
-            report.is_some_and(|report| report.because.contains(words))
-        };
+        let says = |host, words| self.says(host, words);
         match plight {
             Plight::StillPaused => self.hosts().any(|host| says(host, "paused")),
             // They refuse to run, and say so in their logs.
