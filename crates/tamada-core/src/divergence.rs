@@ -124,14 +124,16 @@ fn begun(history: &[(Timeline, Lsn)], last: Timeline) -> impl Iterator<Item = Be
 
 fn by_numbers(facts: &Comparison) -> Judgement {
     use std::cmp::Ordering::{Equal, Greater, Less};
-    match facts.local_timeline.cmp(&facts.leader_timeline) {
-        Greater => Judgement::Diverged,
-        Equal => Judgement::InLine,
-        Less => match &facts.leader_history {
-            // The leader's history could not be had. Following finds out: PostgreSQL refuses what does not fit.
-            None => Judgement::InLine,
-            Some(history) => by_fork(facts, history),
+    match (facts.local_timeline.cmp(&facts.leader_timeline), &facts.leader_history) {
+        (Greater, _) => Judgement::Diverged,
+        // By their numbers alone two may look like one.
+        (Equal | Less, None) if facts.newest_timeline != Timeline::FIRST => Judgement::TooEarly {
+            because: "the leader's timeline history could not be read".to_owned(),
+            meanwhile: Meanwhile::StayAway,
         },
+        // PostgreSQL refuses what does not fit.
+        (Equal, _) | (Less, None) => Judgement::InLine,
+        (Less, Some(history)) => by_fork(facts, history),
     }
 }
 

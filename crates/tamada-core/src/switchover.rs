@@ -348,11 +348,12 @@ const ENDING: u64 = 512;
 /// 2. c, on timeline 1, stops for a switchover. a has a little more than c by number, and nothing of what c wrote last.
 /// 3. c takes a for a successor that has everything, and gives it the lock.
 ///
-/// Therefore nobody succeeds a leader that has stopped with more WAL than it has, or from a later timeline. (An earlier
-/// one says nothing: a standby looks at its own only now and then.)
+/// Therefore nobody succeeds a leader that has stopped with more WAL than it has, or from another timeline, an earlier one
+/// neither: it may have got far on that by itself. A standby looks at its own anew when it hears of the leader's; until
+/// then, a switchover right after a promotion is given up rather than handed over to it.
 fn has_other_wal(view: &View<'_>, cluster: &Cluster, status: &PeerStatus, end: Lsn) -> bool {
-    let later = stopped_on(view, cluster).is_some_and(|ours| status.timeline.is_some_and(|theirs| theirs > ours));
-    later || status.position > end + WalBytes::new(ENDING)
+    let elsewhere = stopped_on(view, cluster).is_some_and(|ours| status.timeline.is_some_and(|theirs| theirs != ours));
+    elsewhere || status.position > end + WalBytes::new(ENDING)
 }
 
 /// Our timeline when we stopped. pg_control may have been looked at before the checkpoint that ends a promotion.

@@ -66,6 +66,13 @@ pub struct Present {
     pub newest_timeline: Option<Timeline>,
 }
 
+impl Control {
+    /// The timeline that the data is on, as far as it is written down.
+    pub fn timeline(&self) -> Option<Timeline> {
+        self.checkpoint_timeline.max(self.min_recovery_end_timeline)
+    }
+}
+
 /// The lines of pg_controldata that decisions use (postgres.md 6.2).
 #[derive(Clone, PartialEq, Debug)]
 pub struct Control {

@@ -137,6 +137,16 @@ impl Wal {
         (id, end)
     }
 
+    /// Whether clients wrote anything on the way to `to` behind `from`.
+    pub fn has_writes(&self, from: Lsn, to: Point) -> bool {
+        let is_write = |record: &Record, limit: Lsn| match record.what {
+            Written::Write(_) => from < record.end && record.end <= limit,
+            Written::ShutdownCheckpoint | Written::OnlineCheckpoint | Written::EndOfRecovery => false,
+        };
+        let mut path = self.path(to).take_while(|(branch, _)| self.branch(*branch).end > from);
+        path.any(|(branch, limit)| self.branch(branch).records.iter().any(|record| is_write(record, limit)))
+    }
+
     /// Where a write ended; `None` if it never got into any WAL.
     pub fn find(&self, write: WriteId) -> Option<Point> {
         self.writes.get(&write).copied()

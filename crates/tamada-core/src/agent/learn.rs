@@ -37,7 +37,7 @@ impl Agent {
             self.memory.was_paused = true;
         } else if self.memory.was_paused {
             self.memory.was_paused = false;
-            if self.memory.rewind != Rewind::Useless {
+            if !self.memory.rewind.is_beyond_help() {
                 self.memory.rewind = Rewind::Unsuspected;
             }
         }

@@ -301,6 +301,7 @@ impl Ours {
             checksums: false,
             lines: vec![("Database cluster state".into(), format!("{:?}", self.control))],
         };
+        let newest_timeline = self.newest_timeline.or(control.timeline());
         DataDir::Present(Box::new(Present {
             major: Some(PgMajor::of(self.major)),
             system_id: self.system_id,
@@ -308,7 +309,7 @@ impl Ours {
             backup_label: self.backup_label,
             recovery_configured: self.recovery_configured,
             unfinished_rewind: self.unfinished_rewind,
-            newest_timeline: self.newest_timeline,
+            newest_timeline,
         }))
     }
 }

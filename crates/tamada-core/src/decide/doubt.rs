@@ -33,7 +33,8 @@ pub fn doubt(view: &View<'_>, cluster: &Cluster) -> Doubt {
         }
         Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Suspected | Rewind::Useless => investigate(view, cluster),
         Rewind::Done => Doubt::None,
-        Rewind::Failed => removal_after_failure(view, cluster).map_or(Doubt::None, Doubt::Decided),
+        Rewind::Failed => settled_since(view)
+            .unwrap_or_else(|| removal_after_failure(view, cluster).map_or(Doubt::None, Doubt::Decided)),
         Rewind::Needed => {
             settled_since(view).unwrap_or_else(|| diverged(view, cluster).map_or(Doubt::None, Doubt::Decided))
         }
@@ -43,8 +44,16 @@ pub fn doubt(view: &View<'_>, cluster: &Cluster) -> Doubt {
 /// The leader of which it was found is followed by one that we fit. A rewind would find nothing to do.
 fn settled_since(view: &View<'_>) -> Option<Doubt> {
     match &view.seen.asked.divergence {
-        Some(Divergence::Compared(facts)) if judge(facts) == Judgement::InLine => Some(Doubt::Settled(compared(facts))),
+        Some(Divergence::Compared(facts)) if is_in_line(view) => Some(Doubt::Settled(compared(facts))),
         Some(Divergence::Compared(_) | Divergence::Undecided { .. }) | None => None,
+    }
+}
+
+/// As far as this pass has looked: our data fits, whatever was found about it beside another leader.
+pub fn is_in_line(view: &View<'_>) -> bool {
+    match &view.seen.asked.divergence {
+        Some(Divergence::Compared(facts)) => judge(facts) == Judgement::InLine,
+        Some(Divergence::Undecided { .. }) | None => false,
     }
 }
 

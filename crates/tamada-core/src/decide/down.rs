@@ -208,12 +208,18 @@ fn crash_recovery(view: &View<'_>, cluster: &Cluster, present: &Present) -> Opti
 pub fn start_before_rewind(view: &View<'_>) -> Option<Step> {
     let present = view.present().filter(|present| !view.is_running() && !present.unfinished_rewind)?;
     let dirty = present.control.as_ref().is_some_and(|control| control.state == ControlState::InArchiveRecovery);
-    if !dirty || !may_recover(view, present) {
+    if !dirty || !may_recover(view, present) || would_replay_more(present) {
         return None;
     }
     let job = Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout: None };
     let decision = Decision::run(job, Reason::StartingBeforeRewind).mark(Mark::Recovering);
     Some(decision.mark(Mark::CrashRecoveryTried).notes(control_note(present)).into())
+}
+
+/// WAL of a later timeline was received, and a start would replay it before the rewind could tell.
+fn would_replay_more(present: &Present) -> bool {
+    let recorded = present.control.as_ref().and_then(Control::timeline);
+    present.newest_timeline > recorded
 }
 
 fn single_user(view: &View<'_>, present: &Present) -> Option<Step> {

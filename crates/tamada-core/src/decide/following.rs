@@ -11,7 +11,7 @@ use crate::restart::InThisPass;
 use crate::view::View;
 use crate::{restart, slots, upstream};
 
-use super::doubt::{Doubt, doubt, with};
+use super::doubt::{Doubt, doubt, is_in_line, with};
 use super::namesake::{Pointing, left_alone, may_point_at, may_stay_at};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
@@ -106,9 +106,20 @@ fn follow(view: &View<'_>, cluster: &Cluster, leader: &MemberName, because: Reas
         match may_point_at(view, cluster, &target) {
             Pointing::Ask(fact) => return Step::ask(fact),
             Pointing::Never(because) => return alone(view, cluster, because),
+            Pointing::Allowed if is_in_line(view) => {
+                return with(
+                    point(view, cluster, leader, target, because),
+                    vec![Mark::Rewind(Rewind::NotNeeded)],
+                    vec![],
+                );
+            }
             Pointing::Allowed | Pointing::NotYet(_) => {}
         }
     }
+    point(view, cluster, leader, target, because)
+}
+
+fn point(view: &View<'_>, cluster: &Cluster, leader: &MemberName, target: Upstream, because: Reason) -> Step {
     let Some((_, found)) = view.seen.asked.recovery_match.as_ref().filter(|(asked, _)| *asked == target) else {
         return Step::ask(Fact::RecoveryMatch(target));
     };

@@ -7,7 +7,7 @@
 //!
 //! Therefore we look before data that has left the first timeline is pointed at a leader, allowed to rewind or not.
 
-use tamada_model::{Cluster, Divergence, MemberName, Timeline, Upstream};
+use tamada_model::{Cluster, Control, Divergence, MemberName, Timeline, Upstream};
 
 use crate::decision::{Fact, Note, Reason};
 use crate::divergence::{Judgement, Meanwhile, judge};
@@ -72,14 +72,9 @@ fn named<'c>(cluster: &'c Cluster, upstream: &Upstream) -> Option<&'c MemberName
 /// The first timeline of a cluster began with it: there is one only. WAL of another may have been received, though, and
 /// not replayed.
 fn may_have_namesakes(view: &View<'_>) -> bool {
-    let here = view.timeline().or_else(|| recorded(view));
-    let received = view.present().and_then(|present| present.newest_timeline);
-    here.max(received) != Some(Timeline::FIRST)
-}
-
-fn recorded(view: &View<'_>) -> Option<Timeline> {
-    let control = view.present()?.control.as_ref()?;
-    control.checkpoint_timeline.max(control.min_recovery_end_timeline)
+    let Some(present) = view.present() else { return true };
+    let recorded = present.control.as_ref().and_then(Control::timeline);
+    [view.timeline().or(recorded), present.newest_timeline] != [Some(Timeline::FIRST); 2]
 }
 
 /// What goes with staying as it is, without the leader, until the operator has it copied. Nothing is open then: there will

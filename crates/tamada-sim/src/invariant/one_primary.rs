@@ -29,8 +29,8 @@ impl OnePrimary {
             }
             // Who is promoted by hand takes a number that another may take as well.
             News::Mixed { .. } if self.ever_by_hand => Ok(()),
-            // While its agent is gone, it goes on asking whom it was pointed at, and that one may have become another's.
-            News::Mixed { host, .. } if !world.members[host.0].answers() => Ok(()),
+            // It goes on asking whom it was pointed at, and that one may have become another's meanwhile.
+            News::Mixed { host, .. } if knows_nothing(*host, world) => Ok(()),
             News::Mixed { host, upstream } => {
                 let what = format!("{} streams from {}, whose history is another", host.name(), upstream.name());
                 Err(Violation::new("I1 one history", what))
@@ -82,6 +82,14 @@ impl OnePrimary {
 pub fn after_meddling(world: &World) -> Duration {
     let times = world.script.settings;
     Duration::from_secs_f64(2.0 * times.ttl.max(5.0) + times.loop_wait + 10.0)
+}
+
+/// Its agent is gone, stands still, or has not been able to read the store for longer than a lease.
+fn knows_nothing(host: Host, world: &World) -> bool {
+    let member = &world.members[host.0];
+    let seen = member.report.as_ref().and_then(|report| report.cluster_seen_at);
+    let lease = Duration::from_secs_f64(world.script.settings.ttl);
+    !member.answers() || seen.is_none_or(|seen| member.now(world.now).mono.since(seen) > lease)
 }
 
 #[cfg(test)]
