@@ -24,9 +24,9 @@ struct Local {
 type History = Vec<(Timeline, Lsn)>;
 
 /// Where the leader is and how it got there.
-struct Leader {
-    timeline: Timeline,
-    history: Option<History>,
+pub(crate) struct Leader {
+    pub timeline: Timeline,
+    pub history: Option<History>,
     unready: Option<String>,
 }
 
@@ -100,8 +100,10 @@ impl Postgres {
             (_, Some(timeline)) if standby => {
                 // After a rewind the end of recovery may lie in WAL that is still to come, and in its place is something
                 // else. The checkpoint was read.
-                let written = control.checkpoint_timeline.filter(|read| *read == timeline).map(|_| control.checkpoint);
-                let written = written.unwrap_or_default();
+                // A rewound directory's pg_control was taken after its WAL, and may tell of more than that.
+                let rewound = self.files_soon(|config| Ok(config.data_dir.join("backup_label").exists())).await;
+                let read = control.checkpoint_timeline == Some(timeline) && rewound.is_ok_and(|rewound| !rewound);
+                let written = if read { control.checkpoint } else { Lsn::ZERO };
                 Ok(Local { timeline, lsn: control.min_recovery_end, in_recovery: true, written })
             }
             (ControlState::ShutDown | ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery, _) => {
@@ -209,7 +211,7 @@ impl Postgres {
     ///
     /// That question needs a login that a member without pg_rewind may not have there; the timeline and its history come
     /// over a replication connection, as following does.
-    async fn leader_position(&self, leader: &Upstream, local: Timeline) -> Result<Leader, String> {
+    pub(crate) async fn leader_position(&self, leader: &Upstream, local: Timeline) -> Result<Leader, String> {
         let (host, port) = address(leader).ok_or("the leader has no address")?;
         let unready = match self.is_in_recovery(&host, port).await {
             Ok(false) => None,

@@ -27,6 +27,8 @@ pub(crate) enum Underway {
     /// initdb, a custom bootstrap, or a replica method.
     Copy,
     Rewind,
+    /// Beside the one of the rewind: from which timeline, and where that began.
+    RewindSource,
 }
 
 impl Underway {
@@ -34,6 +36,7 @@ impl Underway {
         match self {
             Underway::Copy => "copy-underway",
             Underway::Rewind => "rewind-underway",
+            Underway::RewindSource => "rewind-source",
         }
     }
 }
@@ -63,13 +66,16 @@ impl Places {
         self.0.iter().map(|place| Self::path(place, what)).find(|path| path.exists())
     }
 
-    /// Writes the note; in the worst place that works rather than not at all.
     pub fn write(&self, what: Underway) -> io::Result<()> {
-        let text = format!("{}\n", table::boot_id());
+        self.write_text(what, &format!("{}\n", table::boot_id()))
+    }
+
+    /// Writes the note; in the worst place that works rather than not at all.
+    pub fn write_text(&self, what: Underway, text: &str) -> io::Result<()> {
         let mut result = Err(io::Error::other("there is no place for a note"));
         for place in &self.0 {
             let path = Self::path(place, what);
-            result = fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).and_then(|()| durable(&path, &text));
+            result = fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).and_then(|()| durable(&path, text));
             if result.is_ok() {
                 break;
             }

@@ -54,7 +54,7 @@ pub const PLANTS: &[Plant] = &[
     core("race-ignores-answers", InCore::RaceIgnoresAnswers, 132),
     core("nofailover-ignored", InCore::NofailoverIgnored, 12),
     core("pause-ignored-by-race", InCore::PauseIgnoredByRace, 40),
-    core("outage-is-empty-cluster", InCore::OutageIsEmptyCluster, 1111),
+    core("outage-is-empty-cluster", InCore::OutageIsEmptyCluster, 1732),
     core("rewind-skipped", InCore::RewindSkipped, 4),
     core("job-end-lost", InCore::JobEndLost, 4),
     core("two-jobs", InCore::TwoJobs, 1),

@@ -233,7 +233,7 @@ impl Fleet {
 
     /// There is a database, and no mixture of two.
     pub fn is_whole(&self, host: Host) -> bool {
-        self.node(host).files().is_some_and(|files| !files.unfinished_rewind)
+        self.node(host).files().is_some_and(|files| files.unfinished_rewind.is_none())
     }
 
     /// What a primary here would serve, or a standby would show.

@@ -58,6 +58,7 @@ impl Postgres {
         self.files(move |_| {
             notes.erase(Underway::Copy);
             notes.erase(Underway::Rewind);
+            notes.erase(Underway::RewindSource);
             Ok(())
         })
         .await

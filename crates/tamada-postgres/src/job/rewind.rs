@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tamada_model::{CheckpointFirst, JobEnd, PgMajor, State, Stop, StopMode, Upstream};
+use tamada_model::{CheckpointFirst, JobEnd, PgMajor, State, Stop, StopMode, Timeline, Upstream};
 
 use super::stop::Tell;
 use super::{JobHand, Outcome};
@@ -31,8 +31,8 @@ struct From {
 }
 
 impl Postgres {
-    pub(super) async fn rewind(&self, from: &Upstream, trusted: bool, hand: &JobHand) -> Outcome {
-        let Some(from) = source(from) else {
+    pub(super) async fn rewind(&self, upstream: &Upstream, trusted: bool, hand: &JobHand) -> Outcome {
+        let Some(from) = source(upstream) else {
             return Ok(JobEnd::NotNow("there is no server with an address to rewind from".to_owned()));
         };
         if self.discover().await?.is_some() {
@@ -54,7 +54,11 @@ impl Postgres {
             return Ok(JobEnd::NotNow(why));
         }
         self.enter(State::Stopped, hand);
-        let done = self.run_rewind(&from, hand).await?;
+        let way = match self.way_of(upstream).await {
+            Ok(way) => way,
+            Err(why) => return Ok(JobEnd::NotNow(why)),
+        };
+        let done = self.run_rewind(&from, &way, hand).await?;
         self.memory().control = None;
         if !done {
             return Ok(self.not_rewound(&from).await);
@@ -63,13 +67,39 @@ impl Postgres {
         Ok(JobEnd::Done)
     }
 
+    /// The timelines that led to the source, each with its beginning; the last one first.
+    async fn way_of(&self, source: &Upstream) -> Result<Vec<String>, String> {
+        let leader = self.leader_position(source, Timeline::FIRST).await?;
+        let history = leader.history.ok_or("the source's timeline history could not be read")?;
+        let numbers = history.iter().skip(1).map(|(timeline, _)| *timeline).chain(std::iter::once(leader.timeline));
+        let mut way: Vec<String> =
+            history.iter().zip(numbers).map(|((_, begun), timeline)| format!("{timeline} {begun}")).collect();
+        way.insert(0, Timeline::FIRST.to_string());
+        way.reverse();
+        Ok(way)
+    }
+
     /// Writes down that the files are being changed; tells whether that was written there already, by one who was cut
     /// short and has touched the files whatever we do.
-    async fn note_rewind(&self) -> Result<bool, PgError> {
-        let notes = self.0.notes.clone();
+    ///
+    /// 1. A rewind from c is cut short: some blocks are c's.
+    /// 2. b leads, and our WAL parts from b's later than it did from c's. pg_rewind does not look at those blocks.
+    ///
+    /// Therefore what was cut short goes on only with a source that came the same way.
+    async fn note_rewind(&self, way: &[String]) -> Result<bool, PgError> {
+        let (notes, way) = (self.0.notes.clone(), way.to_vec());
         self.files(move |config| {
+            let failed = || PgError::file("noting the rewind beside", &config.data_dir);
             let before = notes.find(Underway::Rewind).is_some();
-            notes.write(Underway::Rewind).map_err(PgError::file("noting the rewind beside", &config.data_dir))?;
+            let from = notes.find(Underway::RewindSource).and_then(|path| std::fs::read_to_string(path).ok());
+            if before && !from.is_some_and(|from| way.contains(&from)) {
+                let why = "an earlier pg_rewind was cut short, and was from another history: a new copy is needed";
+                return Err(PgError::Misconfigured(why.to_owned()));
+            }
+            if let Some(last) = way.first().filter(|_| !before) {
+                notes.write_text(Underway::RewindSource, last).map_err(failed())?;
+            }
+            notes.write(Underway::Rewind).map_err(failed())?;
             Ok(before)
         })
         .await
@@ -79,6 +109,7 @@ impl Postgres {
         let notes = self.0.notes.clone();
         self.files(move |_| {
             notes.erase(Underway::Rewind);
+            notes.erase(Underway::RewindSource);
             Ok(())
         })
         .await
@@ -127,8 +158,8 @@ impl Postgres {
     }
 
     /// Runs it, as often as it can be helped with a missing WAL segment; tells whether it ended well.
-    async fn run_rewind(&self, from: &From, hand: &JobHand) -> Result<bool, PgError> {
-        let cut_short_before = self.note_rewind().await?;
+    async fn run_rewind(&self, from: &From, way: &[String], hand: &JobHand) -> Result<bool, PgError> {
+        let cut_short_before = self.note_rewind(way).await?;
         let restore_command = self.setting_after_restart("restore_command").await.filter(|command| !command.is_empty());
         let restores_itself = restore_command.is_some() && self.rewind_restores();
         loop {

@@ -247,6 +247,23 @@ async fn half_a_rewind_is_not_started() {
 }
 
 #[tokio::test]
+async fn a_rewind_that_was_cut_short_goes_on_with_the_history_it_was_from() {
+    let (a, b) = diverged().await;
+    a.run(Job::Stop(fast_stop())).await;
+    let switchpoint = compared(&a, &b).await.leader_history.unwrap()[0].1;
+    let note = |name: &str| a.dir().join(format!("data.rewind-{name}"));
+    std::fs::write(note("underway"), "").unwrap();
+    for other in ["3 0/9000000".to_owned(), format!("2 {}", switchpoint + WalBytes::new(8))] {
+        std::fs::write(note("source"), other).unwrap();
+        let end = a.run(rewind_from(&b)).await;
+        assert!(matches!(&end, JobEnd::Failed(why) if why.contains("from another history")), "{end:?}");
+    }
+    std::fs::write(note("source"), format!("2 {switchpoint}")).unwrap();
+    assert_eq!(a.run(rewind_from(&b)).await, JobEnd::Done);
+    assert!(!note("underway").exists() && !note("source").exists());
+}
+
+#[tokio::test]
 async fn a_rewind_that_never_began_leaves_the_directory_as_it_was() {
     let (a, b) = diverged().await;
     a.run(Job::Stop(fast_stop())).await;

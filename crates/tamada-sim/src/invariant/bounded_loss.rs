@@ -111,6 +111,9 @@ mod tests {
             world.store.put_raw("leader", "b", world.now);
             world.store.put_raw(HISTORY, r#"[[1, 100, ""]]"#, world.now);
             promise.look(&world);
+            let write = world.ledger.begin(0, world.now);
+            assert!(world.with_fleet(|fleet, now, net| fleet.write(B, write, now, net)));
+            world.passes(Duration::from_millis(50));
             // By its number alone, this is behind `c`.
             let (_, optime) = world.fleet.data(B).expect("it leads");
             let status = status_json(&Status { optime, ..Status::default() });

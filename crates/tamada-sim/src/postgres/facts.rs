@@ -17,9 +17,9 @@ const VERSION: u32 = 150_008;
 const MAJOR: PgMajor = PgMajor::of(15);
 
 /// Our own position, as the divergence check finds it.
-struct Local {
-    timeline: Timeline,
-    lsn: Lsn,
+pub(super) struct Local {
+    pub timeline: Timeline,
+    pub lsn: Lsn,
     in_recovery: bool,
     /// Up to here our WAL on this timeline is certainly in its files.
     written: Lsn,
@@ -56,7 +56,7 @@ impl Fleet {
             control: self.known_control(node).map(told),
             backup_label: files.backup_label,
             recovery_configured: files.signal,
-            unfinished_rewind: files.unfinished_rewind,
+            unfinished_rewind: files.unfinished_rewind.is_some(),
             newest_timeline: Some(self.wal.timeline(files.newest)),
         }))
     }
@@ -282,7 +282,7 @@ impl Fleet {
         }
     }
 
-    fn local_position(&self, host: Host) -> Result<Local, &'static str> {
+    pub(super) fn local_position(&self, host: Host) -> Result<Local, &'static str> {
         let node = self.node(host);
         if node.server.is_none() {
             return self.position_in_control(node);

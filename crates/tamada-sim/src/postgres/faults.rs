@@ -92,6 +92,11 @@ impl Fleet {
         self.now = now;
         let before = std::mem::replace(&mut self.node_mut(host).faults.slow, factor.max(1));
         self.change_pace(host, before, factor.max(1));
+        let starts = self.node(host).server.as_ref().filter(|server| server.phase == Phase::Starting);
+        if starts.is_some() && factor.max(1) < before {
+            let (life, takes) = (self.node(host).life, self.start_takes(host, true));
+            self.later(host, takes, What::Ready(life));
+        }
     }
 
     pub fn disk_full(&mut self, host: Host, full: bool) {
@@ -176,7 +181,7 @@ impl Fleet {
     pub fn start_by_hand(&mut self, host: Host, now: Moment) {
         self.now = now;
         let node = self.node(host);
-        let possible = node.server.is_none() && node.files().is_some_and(|files| !files.unfinished_rewind);
+        let possible = node.server.is_none() && node.files().is_some_and(|files| files.unfinished_rewind.is_none());
         if possible && !node.faults.off {
             self.launch(host);
         }

@@ -21,6 +21,7 @@ use tamada_model::{
 
 use super::node::Phase;
 use super::{Fleet, Life, Net, News, Remover, What};
+use crate::wal::BranchId;
 use crate::{Host, Moment};
 
 pub(crate) use start::Start;
@@ -109,7 +110,7 @@ pub(crate) enum Doing {
     Comparing {
         from: Host,
         life: Life,
-        cut_before: bool,
+        cut_before: Option<BranchId>,
     },
     Rewinding {
         from: Host,

@@ -47,7 +47,8 @@ pub(crate) struct Files {
     /// `primary_conninfo`
     pub upstream: Option<Host>,
     pub backup_label: bool,
-    pub unfinished_rewind: bool,
+    /// From whom.
+    pub unfinished_rewind: Option<BranchId>,
     pub slots: BTreeMap<String, Slot>,
     /// The newest timeline whose history file lies here: a standby goes on to it, and a promotion begins the next one.
     pub newest: BranchId,

@@ -17,6 +17,7 @@ pub(super) type Refused = &'static str;
 impl Fleet {
     /// Launches a postmaster on what lies there; it becomes what the files say.
     pub(super) fn launch(&mut self, host: Host) {
+        self.leave_wal_of_others(host);
         let fails = self.start_is_hopeless(host);
         self.next_pid += 1;
         let (pid, launched) = (self.next_pid, self.now);
@@ -54,6 +55,19 @@ impl Fleet {
         self.later(host, takes, if fails { What::StartFails(life) } else { What::Ready(life) });
     }
 
+    /// A standby reads the WAL of the timelines that lead to the newest one it has heard of. What lies beside them counts no
+    /// more.
+    fn leave_wal_of_others(&mut self, host: Host) {
+        let Some(files) = self.node(host).files().filter(|files| files.signal) else { return };
+        let control = &files.control;
+        let replayed = control.min_recovery.unwrap_or((control.checkpoint_timeline, control.checkpoint));
+        let heads_for = self.heads_for(files, replayed.0, replayed.1);
+        let end = self.wal.fork(files.end, (heads_for, self.wal.branch(heads_for).end));
+        if self.wal.limit(heads_for, files.end).is_none() && end.1 >= replayed.1 {
+            self.flushed(host, end);
+        }
+    }
+
     fn start_is_hopeless(&mut self, host: Host) -> bool {
         let faults = &mut self.node_mut(host).faults;
         let fails = faults.disk_full || faults.starts_fail > 0;
@@ -62,7 +76,7 @@ impl Fleet {
     }
 
     /// Longer after a crash, and longest after one with much WAL.
-    fn start_takes(&mut self, host: Host, dirty: bool) -> Duration {
+    pub(super) fn start_takes(&mut self, host: Host, dirty: bool) -> Duration {
         let clean = self.takes(host, 200, 2000);
         let again = if dirty { self.takes(host, 50, 1500) } else { Duration::ZERO };
         clean + again

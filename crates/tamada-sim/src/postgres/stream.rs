@@ -167,7 +167,8 @@ impl Fleet {
     /// on to that one.
     pub fn heads_elsewhere(&self, host: Host, upstream: Host) -> bool {
         let (Some(own), Some(theirs)) = (self.node(host).files(), self.node(upstream).files()) else { return false };
-        let heads_for = self.heads_for(own, self.wal.timeline(own.end.0), own.end.1);
+        let Ok(local) = self.local_position(host) else { return false };
+        let heads_for = self.heads_for(own, local.timeline, local.lsn);
         let namesake = self.wal.on_timeline(self.wal.timeline(heads_for), theirs.end);
         namesake.is_some_and(|(branch, _)| self.wal.history(branch) != self.wal.history(heads_for))
     }

@@ -67,7 +67,7 @@ impl Fleet {
             signal: false,
             upstream: None,
             backup_label: true,
-            unfinished_rewind: false,
+            unfinished_rewind: None,
             slots: Default::default(),
             wal_from: segment_start(source.control.checkpoint),
             ..source

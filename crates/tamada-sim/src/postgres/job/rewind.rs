@@ -10,6 +10,7 @@ use crate::Host;
 use crate::plant::Planted;
 use crate::postgres::node::{Control, Data, Files};
 use crate::postgres::{Fleet, Life, Net, News, Remover};
+use crate::wal::BranchId;
 
 /// What pg_rewind finds when it has compared the histories.
 enum Compared {
@@ -74,10 +75,17 @@ impl Fleet {
         }
         self.enter(host, State::Stopped);
         let life = self.node(from).life;
-        let Some(files) = self.node_mut(host).files_mut() else {
+        let (Some(files), Some(source)) = (self.node(host).files(), self.node(from).point()) else {
             return self.fails(host, "there is nothing to rewind");
         };
-        let cut_before = std::mem::replace(&mut files.unfinished_rewind, true);
+        let cut_before = files.unfinished_rewind;
+        if cut_before.is_some_and(|before| self.wal.limit(before, source).is_none()) {
+            // What was copied from that one, this one would not copy again.
+            return self.fails(host, "an earlier pg_rewind was cut short, and was from another history");
+        }
+        if let Some(files) = self.node_mut(host).files_mut() {
+            files.unfinished_rewind = Some(source.0);
+        }
         if self.is_cancelled(host) {
             self.finish(host, JobEnd::Cancelled);
             return Turn::Waits;
@@ -86,7 +94,14 @@ impl Fleet {
         self.works(host, takes, Doing::Comparing { from, life, cut_before })
     }
 
-    pub(super) fn compared(&mut self, host: Host, from: Host, life: Life, cut_before: bool, net: &mut dyn Net) -> Turn {
+    pub(super) fn compared(
+        &mut self,
+        host: Host,
+        from: Host,
+        life: Life,
+        cut_before: Option<BranchId>,
+        net: &mut dyn Net,
+    ) -> Turn {
         let connected = self.is_same_server(from, life) && self.can_be_asked(host, from, net);
         if !connected || self.node(host).faults.disk_full || self.fails_by_chance(host) {
             return self.left_untouched(host, from, cut_before, net);
@@ -148,7 +163,7 @@ impl Fleet {
     }
 
     /// It failed before it wrote anything, so that the files are as good as before.
-    fn left_untouched(&mut self, host: Host, from: Host, cut_before: bool, net: &mut dyn Net) -> Turn {
+    fn left_untouched(&mut self, host: Host, from: Host, cut_before: Option<BranchId>, net: &mut dyn Net) -> Turn {
         if let Some(files) = self.node_mut(host).files_mut() {
             files.unfinished_rewind = cut_before;
         }
@@ -196,7 +211,7 @@ impl Fleet {
         let node = self.node_mut(host);
         node.notes.control = None;
         if let Some(files) = node.files_mut() {
-            files.unfinished_rewind = false;
+            files.unfinished_rewind = None;
         }
         Turn::Next
     }

@@ -40,7 +40,7 @@ impl Fleet {
         }
         let hopeless = match node.files() {
             None => Some("the data directory has no readable PG_VERSION"),
-            Some(files) if files.unfinished_rewind => Some("pg_rewind was interrupted in the data directory"),
+            Some(files) if files.unfinished_rewind.is_some() => Some("pg_rewind was interrupted in the data directory"),
             Some(_) => None,
         };
         if let Some(why) = hopeless {
@@ -160,7 +160,7 @@ impl Fleet {
             signal: false,
             upstream: None,
             backup_label: false,
-            unfinished_rewind: false,
+            unfinished_rewind: None,
             slots: BTreeMap::new(),
             newest: end.0,
             wal_from: Lsn::ZERO,
