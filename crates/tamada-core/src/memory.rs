@@ -170,8 +170,8 @@ pub enum Rewind {
     NotNeeded,
     Done,
     Failed,
-    /// Of no use: the leader was on another timeline of our number. Only a new copy helps, and this data may not lead
-    /// while the one that it does not fit is about to give its lock away.
+    /// Of no use: a leader, or the cluster's history, has another timeline of a number of ours. Only a new copy helps, or a
+    /// leader whom the data fits.
     Useless,
 }
 

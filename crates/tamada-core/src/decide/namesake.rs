@@ -5,7 +5,8 @@
 //! 2. b was behind, though not too far. It is promoted from an earlier place, and its timeline is a 2 as well.
 //! 3. a comes back, finds itself on the leader's timeline, and starts as its standby.
 //!
-//! Therefore we look before data that has left the first timeline is pointed at a leader, allowed to rewind or not.
+//! Therefore we look before data that has left the first timeline, or has received WAL of another, is pointed at a
+//! leader, allowed to rewind or not.
 
 use tamada_model::{Cluster, Control, Divergence, MemberName, Timeline, Upstream};
 

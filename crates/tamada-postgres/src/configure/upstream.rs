@@ -62,14 +62,18 @@ impl Postgres {
             let passwords_fit = passwords.is_empty() || password_lines(&config.pgpass) == passwords;
             let files = [conf_path(config), config.data_dir.join("postgresql.auto.conf"), config.pgpass.clone()];
             let times = files.iter().map(|path| fs::metadata(path).and_then(|about| about.modified()).ok()).collect();
-            Ok((config.data_dir.join("standby.signal").exists(), times, passwords_fit))
+            let written = fs::read_to_string(conf_path(config)).unwrap_or_default();
+            let alone = !written.lines().any(|line| line.trim_start().starts_with("primary_conninfo"));
+            Ok((config.data_dir.join("standby.signal").exists(), alone, times, passwords_fit))
         });
-        let Ok((signal, times, passwords_fit)) = seen.await else { return RecoveryMatch::Same };
+        let Ok((signal, alone, times, passwords_fit)) = seen.await else { return RecoveryMatch::Same };
         if !signal {
             return RecoveryMatch::Restart;
         }
         if self.state().is_starting() {
-            return RecoveryMatch::Same;
+            // One that was started without an upstream may wait for ever for WAL that it needs to be in one piece.
+            let needs_it = alone && wanted.parameters.contains_key("primary_conninfo");
+            return if needs_it { RecoveryMatch::Restart } else { RecoveryMatch::Same };
         }
         let Some(in_force) = self.in_force(times).await else { return RecoveryMatch::Same };
         let receiver = self.memory().receiver.clone();

@@ -224,6 +224,24 @@ async fn wal_of_another_timeline_that_a_standby_has_only_received_is_seen() {
     }
 }
 
+/// What it lacks to be in one piece may be in the leader's WAL alone.
+#[tokio::test]
+async fn a_standby_that_was_started_alone_and_is_not_through_is_given_the_leader() {
+    let a = Node::primary("a").await;
+    let b = Node::standby_of(&a, "b").await;
+    b.run(Job::Stop(fast_stop())).await;
+    let mut config = b.config.clone();
+    config.recovery_conf.insert("restore_command".into(), "sleep 30".into());
+    b.postgres.reconfigure(config, false).await;
+    let alone = |timeout| Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout };
+    assert_eq!(b.run(alone(Some(std::time::Duration::from_millis(500)))).await, JobEnd::StillStarting);
+    assert_eq!(b.look().await.state, State::Starting);
+    assert_eq!(b.postgres.recovery_match(&Upstream::Nobody).await, RecoveryMatch::Same);
+    assert_eq!(b.postgres.recovery_match(&a.upstream()).await, RecoveryMatch::Restart);
+    b.signal(libc::SIGQUIT);
+    b.until("it is gone", |facts| facts.process == Process::Absent).await;
+}
+
 #[tokio::test]
 async fn a_leader_that_is_gone_is_no_reason_to_give_up() {
     let (a, b) = diverged().await;

@@ -181,7 +181,11 @@ impl Fleet {
     pub fn recovery_match(&self, host: Host, upstream: &Upstream) -> RecoveryMatch {
         let node = self.node(host);
         let Some(files) = node.files().filter(|files| files.signal) else { return RecoveryMatch::Restart };
-        if node.notes.state.is_starting() || !node.answers() {
+        if node.notes.state.is_starting() {
+            let needs_it = files.upstream.is_none() && self.host_of(upstream).is_some();
+            return if needs_it { RecoveryMatch::Restart } else { RecoveryMatch::Same };
+        }
+        if !node.answers() {
             return RecoveryMatch::Same;
         }
         if files.upstream == self.host_of(upstream) && node.notes.callback_called {
