@@ -4,7 +4,9 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use tamada_model::{Comparison, ControlState, Divergence, HistoryFile, LastWal, Lsn, Timeline, Upstream};
+use tamada_model::{
+    Comparison, ControlState, Divergence, HistoryFile, LastWal, Lsn, PostgresConfig, Timeline, Upstream, WalBytes,
+};
 
 use crate::clock::Deadline;
 use crate::connect::Patience;
@@ -168,17 +170,14 @@ impl Postgres {
         let (Some(size), Some(page)) = (row.number(0), row.number(1)) else { return Ok(LastWal::Unknown) };
         let ours = match shared.end {
             Some(end) => Some(end),
-            None => {
-                let first = waldump::first_record(self.tools(), &self.data_dir(), shared.timeline, shared.begun).await;
-                first.map(|record| record.end(page))
-            }
+            None => self.first_record_ends(shared, size, page).await?,
         };
         // One that was just promoted may be behind us.
         let end = ours.zip(row.lsn(2)).map(|(ours, theirs)| ours.min(theirs)).filter(|end| *end > shared.begun);
         let Some(place) = end.and_then(|end| last_wal::Place::before(end, size)) else {
             return Ok(LastWal::Unknown);
         };
-        let read = move |config: &tamada_model::PostgresConfig| {
+        let read = move |config: &PostgresConfig| {
             let from = |timeline| last_wal::read(&config.data_dir, timeline, place).ok();
             Ok(shared.here.into_iter().flatten().find_map(from))
         };
@@ -198,6 +197,18 @@ impl Postgres {
             }
         }
         Ok(LastWal::Unknown)
+    }
+
+    /// `None`: of that timeline we have nothing. For a file that is not there pg_waldump would wait five seconds.
+    async fn first_record_ends(&self, shared: Shared, size: u64, page: u64) -> Result<Option<Lsn>, PgError> {
+        let Some(place) = last_wal::Place::before(shared.begun + WalBytes::new(1), size) else { return Ok(None) };
+        let is_here =
+            move |config: &PostgresConfig| Ok(last_wal::path(&config.data_dir, shared.timeline, place).exists());
+        if !self.files_soon(is_here).await? {
+            return Ok(None);
+        }
+        let first = waldump::first_record(self.tools(), &self.data_dir(), shared.timeline, shared.begun).await;
+        Ok(first.map(|record| record.end(page)))
     }
 
     async fn local_history(&self, timeline: Timeline) -> Option<History> {

@@ -80,6 +80,8 @@ fn in_doubt(view: &View<'_>, cluster: &Cluster) -> bool {
     match rewind {
         Rewind::Suspected | Rewind::Needed | Rewind::Failed => return true,
         Rewind::Done => return false,
+        // It may be copied anew.
+        Rewind::Useless if view.settings.remove_data_directory_on_diverged_timelines => return true,
         Rewind::Unsuspected | Rewind::NotNeeded | Rewind::Useless => {}
     }
     let adopted = !view.postgres().callback_called && matches!(rewind, Rewind::Unsuspected | Rewind::Useless);

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tamada_model::{Lsn, Timeline};
 
@@ -40,10 +40,14 @@ impl Place {
     }
 }
 
+pub(crate) fn path(data_dir: &Path, timeline: Timeline, place: Place) -> PathBuf {
+    data_dir.join("pg_wal").join(place.file_name(timeline))
+}
+
 /// The last bytes at this place that are not zero: behind a forced switch a segment is empty to its end.
 pub(crate) fn read(data_dir: &Path, timeline: Timeline, place: Place) -> io::Result<Stretch> {
     let mut bytes = vec![0; place.length];
-    File::open(data_dir.join("pg_wal").join(place.file_name(timeline)))?.read_exact(&mut bytes)?;
+    File::open(path(data_dir, timeline, place))?.read_exact(&mut bytes)?;
     Ok(last_of(bytes))
 }
 

@@ -222,6 +222,15 @@ async fn wal_of_another_timeline_that_a_standby_has_only_received_is_seen() {
         assert_eq!(numbers.newest_timeline, second);
         assert_eq!((numbers.local_history, numbers.last_wal), (numbers.leader_history, expected));
     }
+    // The history came, and nothing else did.
+    for file in std::fs::read_dir(d.config.data_dir.join("pg_wal")).unwrap().map(Result::unwrap) {
+        let name = file.file_name().into_string().unwrap();
+        if name.starts_with("00000002") && !name.ends_with("history") {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
+    let numbers = compared(&d, &c).await;
+    assert_eq!((numbers.newest_timeline, numbers.last_wal), (second, LastWal::Unknown));
 }
 
 /// What it lacks to be in one piece may be in the leader's WAL alone.
