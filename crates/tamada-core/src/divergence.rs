@@ -21,7 +21,7 @@
 //! the histories, but not when both are on timelines of one number: it says that there is nothing to do. Therefore we
 //! compare where each timeline began; and where two began at the same place, the WAL that was written there.
 
-use tamada_model::{Comparison, LastWal, Lsn, Timeline};
+use tamada_model::{Begun, Comparison, LastWal, Lsn, Timeline, begun};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Judgement {
@@ -107,19 +107,6 @@ fn kinship(facts: &Comparison) -> Kinship {
         Some(our) => Kinship::Namesakes(our.timeline),
         None => Kinship::Unknown,
     }
-}
-
-/// A timeline, and where it left which other.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Begun {
-    timeline: Timeline,
-    from: (Timeline, Lsn),
-}
-
-/// All of them but the very first, which began with the cluster.
-fn begun(history: &[(Timeline, Lsn)], last: Timeline) -> impl Iterator<Item = Begun> {
-    let timelines = history.iter().skip(1).map(|(timeline, _)| *timeline).chain(std::iter::once(last));
-    history.iter().zip(timelines).map(|(from, timeline)| Begun { timeline, from: *from })
 }
 
 fn by_numbers(facts: &Comparison) -> Judgement {

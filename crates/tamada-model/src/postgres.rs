@@ -321,6 +321,20 @@ pub struct Comparison {
     pub shutdown_checkpoint_end: Option<Lsn>,
 }
 
+/// A timeline, and where it left which other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Begun {
+    pub timeline: Timeline,
+    pub from: (Timeline, Lsn),
+}
+
+/// The timelines of a history, (parent timeline, switchpoint), that ends with `last`, oldest first: all of them but the
+/// very first, which began with the cluster.
+pub fn begun(history: &[(Timeline, Lsn)], last: Timeline) -> impl Iterator<Item = Begun> {
+    let timelines = history.iter().skip(1).map(|(timeline, _)| *timeline).chain(std::iter::once(last));
+    history.iter().zip(timelines).map(|(from, timeline)| Begun { timeline, from: *from })
+}
+
 /// The last timeline on which we and the leader were, as the histories tell it: the same bytes here and there? Two
 /// timelines that left the same one at the same place have one history, and nothing else tells them apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

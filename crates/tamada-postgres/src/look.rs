@@ -81,8 +81,7 @@ impl Postgres {
     }
 
     async fn newest_in_files(&self, deadline: Deadline) -> Option<Timeline> {
-        let control = self.memory().control.clone()?;
-        let from = control.checkpoint_timeline.max(control.min_recovery_end_timeline)?;
+        let from = self.memory().control.as_ref()?.timeline()?;
         let data_dir = self.data_dir();
         self.0.disk.look(deadline.left() / 2, move || history::newest(&data_dir, from)).await.ok()
     }

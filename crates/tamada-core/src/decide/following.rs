@@ -104,7 +104,7 @@ fn is_receiving(view: &View<'_>, leaders: Option<Timeline>) -> bool {
 /// 11.7–11.11: the recovery configuration points where it should.
 fn follow(view: &View<'_>, cluster: &Cluster, leader: &MemberName, because: Reason) -> Step {
     let target = upstream::wanted(view, cluster);
-    if matches!(view.memory.rewind, Rewind::Useless | Rewind::Failed) {
+    if view.memory.rewind.is_beyond_help() {
         match may_point_at(view, cluster, &target) {
             Pointing::Ask(fact) => return Step::ask(fact),
             Pointing::Never(because) => return alone(view, cluster, because),

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tamada_model::{CheckpointFirst, JobEnd, PgMajor, State, Stop, StopMode, Timeline, Upstream};
+use tamada_model::{CheckpointFirst, JobEnd, PgMajor, State, Stop, StopMode, Timeline, Upstream, begun};
 
 use super::stop::Tell;
 use super::{JobHand, Outcome};
@@ -71,10 +71,8 @@ impl Postgres {
     async fn way_of(&self, source: &Upstream) -> Result<Vec<String>, String> {
         let leader = self.leader_position(source, Timeline::FIRST).await?;
         let history = leader.history.ok_or("the source's timeline history could not be read")?;
-        let numbers = history.iter().skip(1).map(|(timeline, _)| *timeline).chain(std::iter::once(leader.timeline));
-        let mut way: Vec<String> =
-            history.iter().zip(numbers).map(|((_, begun), timeline)| format!("{timeline} {begun}")).collect();
-        way.insert(0, Timeline::FIRST.to_string());
+        let later = begun(&history, leader.timeline).map(|begun| format!("{} {}", begun.timeline, begun.from.1));
+        let mut way: Vec<String> = std::iter::once(Timeline::FIRST.to_string()).chain(later).collect();
         way.reverse();
         Ok(way)
     }
