@@ -19,8 +19,8 @@ async fn what_one_voter_alone_confirmed_is_there_after_a_restart() {
     cluster.start(0).await;
     assert_eq!(cluster.leader().await, 0);
     assert_eq!(cluster.node(0).disk.identity(), me);
-    assert_eq!(cluster.node(0).get("a").await.unwrap(), "2");
-    assert_eq!(cluster.node(0).get("b").await.unwrap(), "3");
+    assert_eq!(cluster.get("a").await.unwrap(), "2");
+    assert_eq!(cluster.get("b").await.unwrap(), "3");
     cluster.stop_all().await;
 }
 
@@ -39,17 +39,15 @@ async fn a_leader_that_starts_again_has_to_be_elected_again() {
 #[tokio::test]
 async fn what_three_confirmed_is_there_after_all_were_stopped() {
     let mut cluster = Cluster::of(3).await;
-    let leader = cluster.leader().await;
     for number in 0..20 {
-        cluster.node(leader).put(&format!("key-{number}"), "x").await;
+        cluster.put(&format!("key-{number}"), "x").await;
     }
     cluster.stop_all().await;
     for which in 0..3 {
         cluster.start(which).await;
     }
-    let leader = cluster.leader().await;
     for number in 0..20 {
-        assert_eq!(cluster.node(leader).get(&format!("key-{number}")).await.unwrap(), "x");
+        assert_eq!(cluster.get(&format!("key-{number}")).await.unwrap(), "x");
     }
     cluster.stop_all().await;
 }
@@ -69,7 +67,7 @@ async fn large_entries_do_not_fill_the_disk() {
     cluster.stop_all().await;
     cluster.start(0).await;
     cluster.leader().await;
-    assert_eq!(cluster.node(0).get("a").await.unwrap(), large);
+    assert_eq!(cluster.get("a").await.unwrap(), large);
     cluster.stop_all().await;
 }
 
