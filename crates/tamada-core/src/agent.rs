@@ -112,6 +112,8 @@ pub struct Agent {
     left: bool,
     /// The last decision's reason, for whoever asks why.
     because: Option<Reason>,
+    /// It was another one than before.
+    is_news: bool,
     sentence: String,
     said: Said,
     fenced: Option<Mono>,
@@ -147,6 +149,7 @@ impl Agent {
             failed_writes: 0,
             left: false,
             because: None,
+            is_news: false,
             sentence: String::new(),
             said: Said::default(),
             fenced: None,
@@ -407,6 +410,7 @@ impl Agent {
             }
         }
         self.because = Some(decision.because);
+        self.is_news = news;
         self.stage = Stage::Acting(Box::new(Acting {
             acts: plan.acts.into(),
             chores: plan.chores.into(),

@@ -242,6 +242,8 @@ pub enum Reason {
     PausedPrimaryWithoutLock { unfit: Option<Unfit> },
     PrimaryWithoutLock { leader: MemberName },
     FollowingAfterLostRace { leader: MemberName, was_primary: bool },
+    // First to nobody: what is compared with the leader has to stand still.
+    LettingGo { leader: MemberName },
     Repointing { leader: MemberName, to: Upstream, restart: bool },
     Diverged { from: MemberName },
     DivergedBeyondRewind,

@@ -40,6 +40,9 @@ pub fn explanation(reason: &Reason) -> String {
         }
         Reason::PrimaryWithoutLock { leader } => format!("{leader} holds the lock: our writes would be lost"),
         Reason::FollowingAfterLostRace { leader, .. } => format!("{leader} was faster to take the lock"),
+        Reason::LettingGo { leader } => {
+            format!("{leader} leads: away from whom we followed before, so that what is here stands still for a look")
+        }
         Reason::Repointing { leader, restart: false, .. } => format!("{leader} leads: pointing to it by a reload"),
         Reason::Repointing { leader, restart: true, .. } => format!("{leader} leads: pointing to it needs a restart"),
         Reason::Diverged { from } => format!("our WAL went on after {from} left our timeline; rewinding to the fork"),

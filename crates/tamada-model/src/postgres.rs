@@ -370,8 +370,18 @@ pub struct PeerStatus {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RecoveryMatch {
     Same,
-    Reload,
+    /// A reload puts it right.
+    Reload(Asks),
     Restart,
+}
+
+/// Whom the recovery configuration in force asks for WAL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asks {
+    /// As it should; something else is to be put right.
+    Wanted,
+    Another,
+    Nobody,
 }
 
 /// A local timeline history file.

@@ -51,6 +51,8 @@ impl Agent {
                 Reason::WaitingForSuccessorsWal { .. }
                 | Reason::NotHealthiest { because: crate::Unfit::BehindPublishedPosition { .. }, .. },
             ) => Duration::from_millis(50),
+            // A reload takes that long; one that does not take is tried again later.
+            Some(Reason::LettingGo { .. }) if self.is_news => Duration::from_millis(100),
             Some(
                 Reason::StillStarting { .. }
                 | Reason::PromotionUnderWay
@@ -72,6 +74,7 @@ impl Agent {
                 | Reason::LostLockDuring { .. }
                 | Reason::CrashRecoveryTooLong
                 | Reason::StoreDarkForTooLong { .. }
+                | Reason::LettingGo { .. }
                 | Reason::Repointing { .. }
                 | Reason::PostgresSilent { .. },
             ) => Duration::from_secs(1),

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use tamada_model::{
-    CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, LastWal, Lsn, Me, MemberName,
-    Now, RecoveryMatch, RestartConditions, Role, Schedule, ScheduledRestart, Settings, ShutdownPosition, Stop,
-    StopMode, Timeline, Upstream, UpstreamMember, WalBytes,
+    Asks, CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, LastWal, Lsn, Me,
+    MemberName, Now, RecoveryMatch, RestartConditions, Role, Schedule, ScheduledRestart, Settings, ShutdownPosition,
+    Stop, StopMode, Timeline, Upstream, UpstreamMember, WalBytes,
 };
 
 use super::describe::started;
@@ -109,7 +109,9 @@ pub fn outcome(words: &mut Words<'_>) -> WriteOutcome {
 pub fn recovery(words: &mut Words<'_>) -> RecoveryMatch {
     match words.rest() {
         "fits" => RecoveryMatch::Same,
-        "needs reload" => RecoveryMatch::Reload,
+        "needs reload" => RecoveryMatch::Reload(Asks::Nobody),
+        "needs reload, asks another" => RecoveryMatch::Reload(Asks::Another),
+        "needs reload, asks it" => RecoveryMatch::Reload(Asks::Wanted),
         "needs restart" => RecoveryMatch::Restart,
         other => panic!("the upstream fits, needs reload or needs restart, not {other}"),
     }

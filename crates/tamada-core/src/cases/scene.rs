@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tamada_model::{
-    Cluster, Divergence, Document, FailoverRequest, HistoryEntry, HistoryFile, Initialize, Me, MemberName, Members,
-    Mono, Now, PeerAnswer, PostgresFacts, RecoveryMatch, Schedule, Settings, Stamp, Stamped, Tags, Wall,
+    Asks, Cluster, Divergence, Document, FailoverRequest, HistoryEntry, HistoryFile, Initialize, Me, MemberName,
+    Members, Mono, Now, PeerAnswer, PostgresFacts, RecoveryMatch, Schedule, Settings, Stamp, Stamped, Tags, Upstream,
+    Wall,
 };
 
 use super::describe::{other, other_system_id, our_system_id, ours};
@@ -302,7 +303,11 @@ impl Scene {
                 asked.peers.is_some()
             }
             Fact::RecoveryMatch(upstream) => {
-                asked.recovery_match = self.recovery.map(|found| (upstream.clone(), found));
+                let found = self.recovery.map(|found| match (found, upstream) {
+                    (RecoveryMatch::Reload(Asks::Nobody), Upstream::Nobody) => RecoveryMatch::Same,
+                    (found, _) => found,
+                });
+                asked.recovery_match = found.map(|found| (upstream.clone(), found));
                 asked.recovery_match.is_some()
             }
             Fact::Divergence(_) => {

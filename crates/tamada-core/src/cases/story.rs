@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{Initialize, Job, JobEnd, Mono, Reinitialize, ReplyBody, Request, State};
+use tamada_model::{
+    Asks, Initialize, Job, JobEnd, Mono, RecoveryMatch, Reinitialize, ReplyBody, Request, State, Upstream,
+};
 
 use super::scene::{Scene, beginning, stamped};
 use super::words::Words;
@@ -403,8 +405,10 @@ impl Story {
         match command {
             Command::SetRole(role) => self.scene.facts.role = *role,
             Command::FireOnStart => self.scene.facts.callback_called = true,
-            Command::Repoint { .. } if !self.reload_is_lost => {
-                self.scene.recovery = Some(tamada_model::RecoveryMatch::Same);
+            Command::Repoint { upstream, .. } if !self.reload_is_lost => {
+                let lets_go = *upstream == Upstream::Nobody;
+                self.scene.recovery =
+                    Some(if lets_go { RecoveryMatch::Reload(Asks::Nobody) } else { RecoveryMatch::Same });
             }
             Command::SyncSlots(_) if self.slots == text => return,
             Command::SyncSlots(_) => self.slots = text.clone(),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tamada_model::{Answers, Cluster, Job, MemberName, PgMajor, RecoveryMatch, Role, Timeline, Upstream};
+use tamada_model::{Answers, Asks, Cluster, Job, MemberName, PgMajor, RecoveryMatch, Role, Timeline, Upstream};
 
 use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
 use crate::memory::{Mark, Rewind, StepDownMode};
@@ -12,7 +12,7 @@ use crate::view::View;
 use crate::{restart, slots, upstream};
 
 use super::doubt::{Doubt, doubt, is_in_line, with};
-use super::namesake::{Pointing, left_alone, may_point_at, may_stay_at};
+use super::namesake::{Former, Pointing, former, left_alone, may_point_at, may_stay_at};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     let Some(leader) = cluster.leader_name() else {
@@ -125,9 +125,31 @@ fn point(view: &View<'_>, cluster: &Cluster, leader: &MemberName, target: Upstre
     let Some((_, found)) = view.seen.asked.recovery_match.as_ref().filter(|(asked, _)| *asked == target) else {
         return Step::ask(Fact::RecoveryMatch(target));
     };
+    match former(view, cluster, &target, *found) {
+        Former::Asked => let_go(leader),
+        Former::Heard => {
+            let because = "WAL may still arrive from whom we followed before".to_owned();
+            in_step(view, cluster, Reason::DivergenceUnclear { leader: leader.clone(), because })
+        }
+        Former::Gone => point_or_stay(view, cluster, leader, target, *found, because),
+    }
+}
+
+fn let_go(leader: &MemberName) -> Step {
+    changed(Upstream::Nobody, Reason::LettingGo { leader: leader.clone() }, Repointing::ByReload).into()
+}
+
+fn point_or_stay(
+    view: &View<'_>,
+    cluster: &Cluster,
+    leader: &MemberName,
+    target: Upstream,
+    found: RecoveryMatch,
+    because: Reason,
+) -> Step {
     let pointing = match found {
         RecoveryMatch::Same => may_stay_at(view, cluster, &target),
-        RecoveryMatch::Reload | RecoveryMatch::Restart => may_point_at(view, cluster, &target),
+        RecoveryMatch::Reload(_) | RecoveryMatch::Restart => may_point_at(view, cluster, &target),
     };
     match (pointing, found) {
         (Pointing::Ask(fact), _) => Step::ask(fact),
@@ -135,10 +157,12 @@ fn point(view: &View<'_>, cluster: &Cluster, leader: &MemberName, target: Upstre
             in_step(view, cluster, Reason::PausedWithNobodyToFollow { unfit: None })
         }
         (Pointing::Allowed | Pointing::NotYet(_), RecoveryMatch::Same) => in_step(view, cluster, because),
-        (Pointing::Allowed, RecoveryMatch::Reload) => point_at(target, leader, Repointing::ByReload),
+        (Pointing::Allowed, RecoveryMatch::Reload(_)) => point_at(target, leader, Repointing::ByReload),
         (Pointing::Allowed, RecoveryMatch::Restart) => point_at(target, leader, Repointing::ByRestart),
-        // It keeps the upstream it has.
-        (Pointing::NotYet(unclear), RecoveryMatch::Reload | RecoveryMatch::Restart) => in_step(view, cluster, unclear),
+        (Pointing::NotYet(unclear), RecoveryMatch::Reload(_) | RecoveryMatch::Restart) => {
+            in_step(view, cluster, unclear)
+        }
+        (Pointing::Never(because), RecoveryMatch::Reload(Asks::Nobody)) => stay_alone(view, cluster, because),
         (Pointing::Never(because), _) => away_from(view, because),
     }
 }
@@ -175,12 +199,14 @@ fn away_from(view: &View<'_>, because: Reason) -> Step {
 fn alone(view: &View<'_>, cluster: &Cluster, because: Reason) -> Step {
     match view.seen.asked.recovery_match.as_ref().filter(|(asked, _)| *asked == Upstream::Nobody) {
         None => Step::ask(Fact::RecoveryMatch(Upstream::Nobody)),
-        Some((_, RecoveryMatch::Reload | RecoveryMatch::Restart)) => away_from(view, because),
-        Some((_, RecoveryMatch::Same)) => {
-            let (marks, notes) = left_alone(view);
-            with(in_step(view, cluster, because), marks, notes)
-        }
+        Some((_, RecoveryMatch::Reload(_) | RecoveryMatch::Restart)) => away_from(view, because),
+        Some((_, RecoveryMatch::Same)) => stay_alone(view, cluster, because),
     }
+}
+
+fn stay_alone(view: &View<'_>, cluster: &Cluster, because: Reason) -> Step {
+    let (marks, notes) = left_alone(view);
+    with(in_step(view, cluster, because), marks, notes)
 }
 
 fn in_step(view: &View<'_>, cluster: &Cluster, because: Reason) -> Step {

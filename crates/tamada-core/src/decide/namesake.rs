@@ -7,8 +7,15 @@
 //!
 //! Therefore we look before data that has left the first timeline, or has received WAL of another, is pointed at a
 //! leader, allowed to rewind or not.
+//!
+//! 1. a is promoted to timeline 2 and dies; b stood still, and is still to hear of that. c leads, on a timeline 2 as well.
+//! 2. b wakes. We look: it is on timeline 1, and fits. Then what a had sent arrives.
+//! 3. b is pointed at c, and mixes the two timelines 2.
+//!
+//! Therefore it is first pointed at nobody; then we look; then it is pointed at the leader. Nor does it stay with the
+//! former upstream if the leader cannot be asked: that one may be given the leader's data at any time.
 
-use tamada_model::{Cluster, Control, Divergence, MemberName, Timeline, Upstream};
+use tamada_model::{Asks, Cluster, Control, Divergence, MemberName, RecoveryMatch, Timeline, Upstream};
 
 use crate::decision::{Fact, Note, Reason};
 use crate::divergence::{Judgement, Meanwhile, judge};
@@ -22,6 +29,27 @@ pub enum Pointing {
     NotYet(Reason),
     /// As long as we have this data.
     Never(Reason),
+}
+
+/// Whom a standby follows until it is pointed at the leader.
+pub enum Former {
+    Asked,
+    /// No more, but WAL may still arrive from there.
+    Heard,
+    Gone,
+}
+
+/// What only a restart can change stands still meanwhile.
+pub fn former(view: &View<'_>, cluster: &Cluster, upstream: &Upstream, found: RecoveryMatch) -> Former {
+    let receives = view.live().and_then(|live| live.standby()).is_some_and(|standby| standby.receiver.is_some());
+    match found {
+        _ if named(cluster, upstream).is_none() => Former::Gone,
+        RecoveryMatch::Reload(Asks::Another) => Former::Asked,
+        RecoveryMatch::Reload(Asks::Nobody) if receives => Former::Heard,
+        RecoveryMatch::Same | RecoveryMatch::Reload(Asks::Nobody | Asks::Wanted) | RecoveryMatch::Restart => {
+            Former::Gone
+        }
+    }
 }
 
 pub fn may_point_at(view: &View<'_>, cluster: &Cluster, upstream: &Upstream) -> Pointing {

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use tamada_model::{PgMajor, RecoveryMatch, Role, Upstream, WalReceiver};
+use tamada_model::{Asks, PgMajor, RecoveryMatch, Role, Upstream, WalReceiver};
 
 use super::{files, recovery, units};
 use crate::callbacks::Callback;
@@ -80,7 +80,7 @@ impl Postgres {
         let mut verdict = compare(&wanted.parameters, &in_force, receiver.as_ref(), self.major());
         if verdict == RecoveryMatch::Same && !(passwords_fit && self.memory().callback_called) {
             // 11.7.7: the first time after adoption, one reload puts our files in place.
-            verdict = RecoveryMatch::Reload;
+            verdict = RecoveryMatch::Reload(asks(&wanted.parameters, &in_force, receiver.as_ref(), self.major()));
         }
         verdict
     }
@@ -181,10 +181,24 @@ fn compare(
         verdict = match (same, current.needs_restart) {
             (true, _) => verdict,
             (false, true) => return RecoveryMatch::Restart,
-            (false, false) => RecoveryMatch::Reload,
+            (false, false) => RecoveryMatch::Reload(asks(wanted, in_force, receiver, major)),
         };
     }
     verdict
+}
+
+fn asks(
+    wanted: &BTreeMap<String, String>,
+    in_force: &AllInForce,
+    receiver: Option<&WalReceiver>,
+    major: PgMajor,
+) -> Asks {
+    let wanted = wanted.get("primary_conninfo").map_or("", String::as_str);
+    match in_force.get("primary_conninfo").map_or("", |current| current.value.as_str()) {
+        "" => Asks::Nobody,
+        current if same_upstream(wanted, current, receiver, major) => Asks::Wanted,
+        _ => Asks::Another,
+    }
 }
 
 fn same_delay(wanted: &str, current: &str) -> bool {
@@ -255,8 +269,21 @@ mod tests {
         assert_eq!(compare(&wanted, &now, Some(&ours), major), RecoveryMatch::Same);
         assert_eq!(compare(&wanted, &now, None, major), RecoveryMatch::Same);
         let other = receiver(&ours.conninfo.replace("10.0.0.2", "10.0.0.3"), "a");
-        assert_eq!(compare(&wanted, &now, Some(&other), major), RecoveryMatch::Reload);
-        assert_eq!(compare(&wanted, &now, Some(&receiver(&ours.conninfo, "")), major), RecoveryMatch::Reload);
+        assert_eq!(compare(&wanted, &now, Some(&other), major), RecoveryMatch::Reload(Asks::Another));
+        assert_eq!(
+            compare(&wanted, &now, Some(&receiver(&ours.conninfo, "")), major),
+            RecoveryMatch::Reload(Asks::Wanted)
+        );
+    }
+
+    #[test]
+    fn whom_it_asks_until_the_reload_is_told_apart() {
+        let to = |conninfo: &str| in_force(&[("primary_conninfo", conninfo, false)]);
+        let found =
+            |wants: &str, has: &str| compare(&wanted(&[("primary_conninfo", wants)]), &to(has), None, PgMajor::of(15));
+        assert_eq!(found(WANTED, ""), RecoveryMatch::Reload(Asks::Nobody));
+        assert_eq!(found(WANTED, "host=10.0.0.3"), RecoveryMatch::Reload(Asks::Another));
+        assert_eq!(found("", WANTED), RecoveryMatch::Reload(Asks::Another));
     }
 
     #[test]
@@ -279,7 +306,7 @@ mod tests {
     #[test]
     fn other_peoples_files_are_left_alone() {
         let mut now = in_force(&[("restore_command", "cp", false)]);
-        assert_eq!(compare(&wanted(&[]), &now, None, PgMajor::of(15)), RecoveryMatch::Reload);
+        assert_eq!(compare(&wanted(&[]), &now, None, PgMajor::of(15)), RecoveryMatch::Reload(Asks::Nobody));
         now.get_mut("restore_command").unwrap().elsewhere = true;
         assert_eq!(compare(&wanted(&[]), &now, None, PgMajor::of(15)), RecoveryMatch::Same);
     }
@@ -291,6 +318,6 @@ mod tests {
         let wanted = wanted(&[("primary_conninfo", WANTED)]);
         assert_eq!(compare(&wanted, &now, None, PgMajor::of(16)), RecoveryMatch::Same);
         let wanted = self::wanted(&[("primary_conninfo", &format!("{WANTED} sslnegotiation=postgres"))]);
-        assert_eq!(compare(&wanted, &now, None, PgMajor::of(17)), RecoveryMatch::Reload);
+        assert_eq!(compare(&wanted, &now, None, PgMajor::of(17)), RecoveryMatch::Reload(Asks::Another));
     }
 }

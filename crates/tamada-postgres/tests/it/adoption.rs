@@ -34,7 +34,11 @@ async fn a_running_standby_keeps_its_upstream() {
     assert_eq!((facts.role, facts.state), (Role::Replica, State::Running));
     assert!(Node::streams(&facts));
     assert_eq!(standby.read("postgresql.conf"), conf, "its configuration is left alone");
-    assert_eq!(successor.recovery_match(&primary.upstream()).await, RecoveryMatch::Reload, "the first time");
+    assert_eq!(
+        successor.recovery_match(&primary.upstream()).await,
+        RecoveryMatch::Reload(Asks::Wanted),
+        "the first time"
+    );
     successor.change_upstream_by_reload(&primary.upstream(), Role::Replica).await.unwrap();
     assert_eq!(successor.recovery_match(&primary.upstream()).await, RecoveryMatch::Same);
 }

@@ -38,7 +38,7 @@ async fn following_the_right_one_is_seen_as_such() {
     // The first comparison after a start that told nobody asks for one reload; afterwards all is well.
     standby.postgres.fire(tamada_postgres::Callback::OnStart, Role::Replica);
     assert_eq!(standby.postgres.recovery_match(&primary.upstream()).await, RecoveryMatch::Same);
-    assert_eq!(standby.postgres.recovery_match(&Upstream::Nobody).await, RecoveryMatch::Reload);
+    assert_eq!(standby.postgres.recovery_match(&Upstream::Nobody).await, RecoveryMatch::Reload(Asks::Another));
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn the_upstream_changes_by_reload() {
     let other = Node::standby_of(&primary, "b").await;
     let standby = Node::standby_of(&primary, "c").await;
     other.make_slot_on_standby("c").await;
-    assert_eq!(standby.postgres.recovery_match(&other.upstream()).await, RecoveryMatch::Reload);
+    assert_eq!(standby.postgres.recovery_match(&other.upstream()).await, RecoveryMatch::Reload(Asks::Another));
     standby.postgres.change_upstream_by_reload(&other.upstream(), Role::Replica).await.unwrap();
     let port = format!("port={}", other.config.port);
     standby

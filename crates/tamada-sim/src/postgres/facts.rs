@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use tamada_model::{
-    Answers, Comparison, Control as ControlFacts, ControlState, DataDir, Divergence, HistoryFile, LastWal, Live, Lsn,
-    Now, PendingRestart, PgMajor, PgVersion, PostgresFacts, Present, Process, RecoveryMatch, Standby, Standing, State,
-    Timeline, Upstream, WalReceiver, WalSender,
+    Answers, Asks, Comparison, Control as ControlFacts, ControlState, DataDir, Divergence, HistoryFile, LastWal, Live,
+    Lsn, Now, PendingRestart, PgMajor, PgVersion, PostgresFacts, Present, Process, RecoveryMatch, Standby, Standing,
+    State, Timeline, Upstream, WalReceiver, WalSender,
 };
 
 use super::node::{Control, Files, Link, Node, Phase, Recovery, Server};
@@ -188,10 +188,11 @@ impl Fleet {
         if !node.answers() {
             return RecoveryMatch::Same;
         }
-        if files.upstream == self.host_of(upstream) && node.notes.callback_called {
-            RecoveryMatch::Same
-        } else {
-            RecoveryMatch::Reload
+        match files.upstream {
+            asked if asked == self.host_of(upstream) && node.notes.callback_called => RecoveryMatch::Same,
+            None => RecoveryMatch::Reload(Asks::Nobody),
+            asked if asked == self.host_of(upstream) => RecoveryMatch::Reload(Asks::Wanted),
+            Some(_) => RecoveryMatch::Reload(Asks::Another),
         }
     }
 

@@ -54,6 +54,7 @@ const EVENTS: &[&str] = &[
     "peer c: silent gone",
     "upstream: fits",
     "upstream: needs reload",
+    "upstream: needs reload, asks another",
     "upstream: needs restart",
     "divergence: undecided because c does not answer",
     "divergence: standby tl 1 at 0/5000 leader tl 3 history 1 at 0/5000",

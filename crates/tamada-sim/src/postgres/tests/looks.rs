@@ -1,7 +1,7 @@
 //! What a look shows.
 
 use super::*;
-use tamada_model::{Divergence, RecoveryMatch, Standing, State};
+use tamada_model::{Asks, Divergence, RecoveryMatch, Standing, State};
 
 #[test]
 fn a_primary_shows_its_standbys_and_how_far_they_are() {
@@ -47,7 +47,7 @@ fn the_timeline_of_a_standby_is_asked_anew_only_when_it_does_not_fit_the_leaders
 fn a_standby_with_another_upstream_than_wanted_needs_a_reload() {
     let mut scene = Scene::cluster(4);
     assert_eq!(scene.fleet.recovery_match(B, &member(A)), RecoveryMatch::Same);
-    assert_eq!(scene.fleet.recovery_match(B, &member(C)), RecoveryMatch::Reload);
+    assert_eq!(scene.fleet.recovery_match(B, &member(C)), RecoveryMatch::Reload(Asks::Another));
     scene.follows(B, C);
     assert_eq!(scene.fleet.recovery_match(B, &member(C)), RecoveryMatch::Same);
     assert_eq!(scene.fleet.recovery_match(A, &member(C)), RecoveryMatch::Restart);
