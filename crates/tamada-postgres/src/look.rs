@@ -18,7 +18,7 @@ use crate::{PgError, Postgres};
 /// What is asked of a look.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
-    /// The leader's timeline; a standby's cached one is asked anew if it differs (postgres.md 3.7).
+    /// The leader's timeline; a standby's cached one is asked anew if it differs, or if nobody leads (postgres.md 3.7).
     pub leader_timeline: Option<Timeline>,
     /// The look takes no longer than this.
     pub within: Duration,
@@ -184,10 +184,15 @@ impl Postgres {
         Ok(live)
     }
 
-    /// Asked on a replication connection, unless the cached one fits the leader's (postgres.md 3.7).
+    /// 1. a is promoted, writes, and is lost at once. b received all of it while its agent could not read the store.
+    /// 2. b is back, and nobody leads. It says that it is on the timeline that was a's before, as it last heard.
+    /// 3. c, which has less, asks b. By its timeline b has no say: c leads without what a wrote.
+    ///
+    /// Therefore the cached one is believed only as long as it is the leader's; else it is asked on a replication
+    /// connection (postgres.md 3.7). The original keeps it while nobody leads.
     pub(crate) async fn standby_timeline(&self, leader: Option<Timeline>) -> Option<Timeline> {
         let cached = self.memory().timeline;
-        if cached.is_some() && (leader.is_none() || cached == leader) {
+        if cached.is_some() && cached == leader {
             return cached;
         }
         let asked = async { standby_timeline::identify(&mut self.replicate_locally().await?).await };

@@ -32,7 +32,8 @@ pub async fn observe(store: &dyn Store, postgres: &Postgres, within: Duration, l
 }
 
 /// Looks at PostgreSQL whenever somebody is about to judge by its position, and puts the answer into the report. Wishes
-/// that came while a look was under way are served by the next one together.
+/// that came while a look was under way are served by the next one together. Who asks sees nobody lead, whatever we saw
+/// last: a standby's timeline is asked anew.
 pub async fn look_on_demand(
     postgres: Postgres,
     mut wishes: mpsc::Receiver<oneshot::Sender<()>>,
@@ -40,8 +41,7 @@ pub async fn look_on_demand(
 ) {
     let mut waiting = Vec::new();
     while wishes.recv_many(&mut waiting, 64).await > 0 {
-        let leader_timeline = reports.borrow().cluster.as_ref().and_then(|c| c.leader_member()?.timeline);
-        let facts = Arc::new(postgres.look(Look { leader_timeline, within: LOOK }).await);
+        let facts = Arc::new(postgres.look(Look { leader_timeline: None, within: LOOK }).await);
         reports.send_modify(|report| Arc::make_mut(report).postgres = Some(facts));
         for wish in waiting.drain(..) {
             // Whoever asked may have stopped waiting.

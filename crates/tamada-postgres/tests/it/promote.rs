@@ -27,6 +27,18 @@ async fn a_standby_takes_over_on_a_new_timeline() {
 }
 
 #[tokio::test]
+async fn a_standby_that_went_along_with_a_promotion_says_so_when_nobody_leads() {
+    let a = Node::primary("a").await;
+    let b = Node::standby_of(&a, "b").await;
+    let c = Node::standby_of(&b, "c").await;
+    let timeline = |facts: &PostgresFacts| facts.answers.live().and_then(Live::standby).and_then(|own| own.timeline);
+    assert_eq!(timeline(&c.look().await), Some(Timeline::FIRST));
+    assert_eq!(b.run(Job::Promote { wait: LIMIT }).await, JobEnd::Done);
+    b.sql("CREATE TABLE t (x text)").await;
+    c.until("it is on the new timeline", |facts| timeline(facts) == Some(Timeline::FIRST.next())).await;
+}
+
+#[tokio::test]
 async fn the_operators_script_may_refuse() {
     let primary = Node::primary("a").await;
     let standby = Node::standby_of(&primary, "b").await;

@@ -129,10 +129,10 @@ impl Fleet {
         }
     }
 
-    /// Asked on a replication connection, unless the cached one fits the leader's.
+    /// Asked on a replication connection, unless the cached one is the leader's.
     fn standby_timeline(&self, node: &Node, leader: Option<Timeline>) -> Option<Timeline> {
         let cache = &node.notes.timeline;
-        if cache.get().is_none() || (leader.is_some() && cache.get() != leader) {
+        if cache.get().is_none() || cache.get() != leader {
             cache.set(node.replayed(&self.wal).map(|(branch, _)| self.wal.timeline(branch)));
         }
         cache.get()

@@ -87,8 +87,7 @@ impl World {
         let member = &self.members[peer.0];
         let now = member.now(self.now);
         let mut report = (**member.report.as_ref()?).clone();
-        let leader_timeline = report.cluster.as_ref().and_then(|cluster| cluster.leader_member()?.timeline);
-        report.postgres = Some(Arc::new(self.fleet.facts(peer, now, leader_timeline)));
+        report.postgres = Some(Arc::new(self.fleet.facts(peer, now, None)));
         let body = json::compact(&rest::status_document(&report, now.mono));
         Some(rest::peer_answer(body.as_bytes()))
     }
