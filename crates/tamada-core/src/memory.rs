@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{Cluster, Lsn, Mono, Now, ScheduledRestart, ShutdownPosition, Timeline};
+use tamada_model::{Cluster, Lsn, Members, Mono, Now, ScheduledRestart, ShutdownPosition, Timeline};
 
 use crate::HeldLease;
 use crate::guard::GuardState;
@@ -20,6 +20,8 @@ pub struct Memory {
     /// The last cluster that had a leader, or the very first one read: source of the member list in the race (ha-loop.md
     /// 9.2). Stale: a dead member is asked once more.
     pub cluster_with_leader: Option<Arc<Cluster>>,
+    /// Whose keys were seen since then; cleared as soon as anyone leads. Stale: a dead member is asked once more.
+    pub seen_leaderless: Members,
     /// We won the initialize race and have not finished. Stale: callbacks stay silent, loss of lock is ignored.
     pub bootstrap: Option<Bootstrap>,
     /// A step-down or shutdown in progress. Cleared when PostgreSQL is down and the key is dealt with.

@@ -247,10 +247,17 @@ pub fn health_check(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberN
     Candidacy::Fit(notes)
 }
 
-/// Everybody who may have a say: members of the last cluster with a leader, overlaid by the present ones; not ourselves,
-/// not `nofailover` ones (12.7).
+/// Everybody who may have a say: members of the last cluster with a leader, overlaid by who was seen since, and by the
+/// present ones; not ourselves, not `nofailover` ones (12.7).
+///
+/// 1. a's key has run out; it can read the store again, and writes the key anew. b stands still, and has missed that.
+/// 2. The leader is lost. b finds a's key, asks a, and lets it go first: it has more.
+/// 3. a has lost the store again, its key runs out, and b forgets what a said: it takes the lock.
+///
+/// Therefore whoever was seen since the leader was lost is asked as long as nobody leads. (The original forgets it.)
 pub fn members_to_ask(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberName>) -> Members {
     let mut members = view.memory.cluster_with_leader.as_ref().map(|old| old.members.clone()).unwrap_or_default();
+    members.extend(view.memory.seen_leaderless.clone());
     members.extend(cluster.members.clone());
     members.retain(|name, member| {
         *name != view.me.name && Some(name) != besides && member.api_url.is_some() && !member.tags.nofailover()

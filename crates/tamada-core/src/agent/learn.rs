@@ -23,9 +23,12 @@ impl Agent {
         if is_planted(Plant::ReadingRenews) {
             self.memory.lease = self.memory.lease.map(|lease| HeldLease { asked_at: now.mono, ..lease });
         }
-        if !cluster.is_unlocked() {
+        if cluster.is_unlocked() {
+            self.memory.seen_leaderless.extend(cluster.members.clone());
+        } else {
             self.memory.race_opened = None;
             self.memory.acquire_failed = None;
+            self.memory.seen_leaderless.clear();
         }
         let forsaken = self.memory.bootstrap.is_none() && crate::bootstrap::is_forsaken(cluster);
         self.memory.forsaken_since = forsaken.then(|| self.memory.forsaken_since.unwrap_or(now.mono));
