@@ -248,6 +248,8 @@ pub enum Reason {
     Diverged { from: MemberName },
     DivergedBeyondRewind,
     DivergenceUnclear { leader: MemberName, because: String },
+    // The same, and it is not pointed at the leader before that is known.
+    NotYetFollowing { leader: MemberName, because: String },
     // Behind us and the leader are two timelines of this number, and what is here may not be replaced.
     NamesakeTimelines { leader: MemberName, timeline: Timeline },
     // A pg_rewind began here and never ended.

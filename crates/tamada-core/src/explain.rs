@@ -50,6 +50,9 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::DivergenceUnclear { because, .. } => {
             format!("cannot tell whether our data left the leader's history ({because}); looking again")
         }
+        Reason::NotYetFollowing { leader, because } => format!(
+            "cannot tell whether our data left the history of {leader} ({because}): not pointed at it yet; looking again"
+        ),
         Reason::NamesakeTimelines { leader, timeline } => format!(
             "our timeline {timeline} is not that of {leader}, though the number is the same: PostgreSQL would mix them, \
              and what is here cannot be rewound; it follows nobody until you reinitialize this member"

@@ -52,6 +52,9 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         | Reason::RewindFailed { leader } => {
             format!("no action. I am ({me}), a secondary, and following a leader ({leader})")
         }
+        Reason::NotYetFollowing { leader, because } => {
+            format!("waiting to follow {leader}: it is not known whether our data fits ({because})")
+        }
         Reason::NamesakeTimelines { leader, timeline } => {
             format!("waiting for a new copy: timeline {timeline} of {leader} is not ours")
         }

@@ -69,6 +69,7 @@ impl Agent {
                 | Reason::WaitingForLeaderToBootstrap { .. }
                 | Reason::StartTimedOutButAlone
                 | Reason::DivergenceUnclear { .. }
+                | Reason::NotYetFollowing { .. }
                 | Reason::RewindCutShort { .. }
                 | Reason::LostLeaderBeforePromote
                 | Reason::LostLockDuring { .. }

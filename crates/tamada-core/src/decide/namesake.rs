@@ -77,7 +77,7 @@ pub fn may_stay_at(view: &View<'_>, cluster: &Cluster, upstream: &Upstream) -> P
 }
 
 fn by_look(found: &Divergence, leader: &MemberName) -> Pointing {
-    let not_yet = |because| Pointing::NotYet(Reason::DivergenceUnclear { leader: leader.clone(), because });
+    let not_yet = |because| Pointing::NotYet(Reason::NotYetFollowing { leader: leader.clone(), because });
     match found {
         Divergence::Undecided { because } => not_yet(because.clone()),
         Divergence::Compared(facts) => match judge(facts) {
