@@ -106,6 +106,7 @@ impl Promises {
     /// PostgreSQL did something.
     pub fn news(&mut self, news: &News, world: &World) {
         self.heals.news(news, world);
+        self.nofailover_kept.news(news, world);
         let seen = [
             self.one_primary.news(news, world),
             self.no_loss.news(news, world),

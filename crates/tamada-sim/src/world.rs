@@ -212,7 +212,7 @@ impl World {
             drift: self.chance.below(2 * drift + 1) as i64 - drift as i64,
             wall_error: self.chance.below(2_000_000) as i64 - 1_000_000,
         };
-        let tags = match self.script.nofailover.contains(&host) {
+        let tags = match self.is_tagged(host) {
             true => Tags([("nofailover".to_owned(), true.into())].into_iter().collect()),
             false => Tags::default(),
         };

@@ -92,7 +92,8 @@ impl BestLeads {
         let Some(here) = world.fleet.data(holder) else { return Ok(()) };
         let has_more = |other: &Host| {
             let there = self.has_had(*other, world).filter(|_| self.is_calm(*other, world));
-            there.is_some_and(|there| world.fleet.wal().is_ancestor(here, there) && here.1 < there.1)
+            let more = there.filter(|there| world.fleet.wal().is_ancestor(here, *there) && here.1 < there.1);
+            more.is_some_and(|there| !was_left_behind(there, world))
         };
         match world.hosts().filter(|other| *other != holder).find(has_more) {
             None => Ok(()),
@@ -105,18 +106,26 @@ impl BestLeads {
 }
 
 /// It answers whoever asks, its agent by itself and its PostgreSQL with all that it has, and may be asked: who has the tag
-/// is not, and who says that its data is of no use has no say.
+/// is not.
 fn is_well(host: Host, world: &World) -> bool {
     let member = &world.members[host.0];
-    let useful = member.report.as_ref().is_some_and(|report| !report.because.contains("reinitialize this member"));
+    let answers = member.agent().is_some() && member.answers() && world.fleet.shows_all(host);
     let in_store = || world.store.raw(&format!("members/{}", host.name())).is_some();
-    let tagged = world.script.nofailover.contains(&host);
-    useful && member.agent().is_some() && member.answers() && !tagged && world.fleet.shows_all(host) && in_store()
+    answers && !world.is_tagged(host) && in_store()
+}
+
+/// What it had more than others was given up when another history was led on: its data is of no use, whether it knows
+/// that or not.
+fn was_left_behind(point: Point, world: &World) -> bool {
+    let wal = world.fleet.wal();
+    let Some(led_on) = world.led_on() else { return false };
+    let led = (led_on, wal.branch(led_on).end);
+    !wal.is_ancestor(point, led) && !wal.is_ancestor(led, point)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::hands::{A, B, C, with_b_behind};
+    use super::super::hands::{A, B, C, promote, with_b_behind};
     use super::*;
     use crate::member::Runs;
 
@@ -141,6 +150,27 @@ mod tests {
         let (promise, world) = without_a();
         assert_eq!(promise.takes_the_lock(C, &world), Ok(()));
         assert!(promise.takes_the_lock(B, &world).is_err());
+    }
+
+    #[test]
+    fn what_a_member_says_of_its_data_is_not_asked() {
+        let (promise, mut world) = without_a();
+        let mut report = (**world.members[C.0].report.as_ref().expect("it has told")).clone();
+        report.because = "reinitialize this member".to_owned();
+        world.members[C.0].report = Some(report.into());
+        assert!(promise.takes_the_lock(B, &world).is_err());
+    }
+
+    #[test]
+    fn what_was_given_up_when_another_history_was_led_on_is_of_no_use() {
+        let mut world = with_b_behind();
+        world.with_fleet(|fleet, now, _| fleet.kill_postmaster(A, now));
+        let is_of_use = |host, world: &World| !was_left_behind(world.fleet.data(host).expect("it has data"), world);
+        assert!(is_of_use(B, &world) && is_of_use(C, &world), "a led last");
+        promote(&mut world, B);
+        world.store.put_raw("leader", "b", world.now);
+        world.passes(Duration::from_secs(2));
+        assert!(is_of_use(B, &world) && !is_of_use(C, &world));
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! `nofailover` is kept: a member with the tag never takes the lock over from another, unless an operator asked for it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use super::{Seen, Violation};
-use crate::Host;
 use crate::fault::{Fault, Operation};
+use crate::postgres::News;
 use crate::store::{Changed, Changes};
 use crate::world::World;
+use crate::{Host, Moment};
 
 #[derive(Debug, Default)]
 pub struct NofailoverKept {
@@ -12,9 +16,32 @@ pub struct NofailoverKept {
     last: Option<Host>,
     /// Whom an operator asked for, or promoted by hand.
     asked_for: Vec<Host>,
+    primaries: BTreeSet<Host>,
+    /// When a primary was lost: its agent may have looked at it just before, and asked the store since.
+    lost: BTreeMap<Host, Moment>,
 }
 
 impl NofailoverKept {
+    pub fn news(&mut self, news: &News, world: &World) {
+        match news {
+            News::Writable { host } => drop(self.primaries.insert(*host)),
+            News::PostmasterGone { host } if self.primaries.remove(host) => {
+                self.lost.insert(*host, world.now);
+            }
+            News::PostmasterGone { .. }
+            | News::JobEnded { .. }
+            | News::JobProgress { .. }
+            | News::Checkpointed { .. }
+            | News::Acked { .. }
+            | News::Failed { .. }
+            | News::Removed { .. }
+            | News::Rewound { .. }
+            | News::Promoted { .. }
+            | News::Mixed { .. }
+            | News::Noted { .. } => {}
+        }
+    }
+
     pub fn store_changed(&mut self, changes: &Changes, world: &World) -> Seen {
         if changes.has(Changed::Failover) {
             self.asked_for.extend(world.hosts().filter(|host| world.is_asked_for(*host)));
@@ -32,11 +59,18 @@ impl NofailoverKept {
         let last = self.last.replace(holder);
         let from_another = last.is_some_and(|last| last != holder);
         // One that was made a primary behind its agent's back keeps what it is.
-        let by_hand = world.fleet.is_primary(holder) || self.asked_for.contains(&holder);
+        let by_hand = self.was_primary(holder, world) || self.asked_for.contains(&holder);
         if !from_another || by_hand || !has_the_tag(holder, world) {
             return Ok(());
         }
         Err(Violation::new("nofailover is kept", format!("{} has the tag, and takes the lock", holder.name())))
+    }
+
+    /// When its agent looked last: a question to the store is given up after `retry_timeout`.
+    fn was_primary(&self, host: Host, world: &World) -> bool {
+        let a_pass = Duration::from_secs_f64(world.script.settings.retry_timeout);
+        let lost = self.lost.get(&host).is_some_and(|lost| world.now.since(*lost) <= a_pass);
+        lost || world.fleet.is_primary(host)
     }
 }
 
@@ -47,14 +81,12 @@ fn has_the_tag(host: Host, world: &World) -> bool {
         _ => false,
     };
     let changed = world.script.faults.iter().any(|planned| changes_it(&planned.fault));
-    world.script.nofailover.contains(&host) && !changed
+    world.is_tagged(host) && !changed
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::super::hands::{B, promote, unattended, whole};
+    use super::super::hands::{A, B, promote, unattended, whole};
     use super::*;
     use crate::fault::{Planned, Switch, When};
 
@@ -73,7 +105,7 @@ mod tests {
         let (mut world, mut promise) = (whole(), NofailoverKept::default());
         assert!(moves_to_b(&mut world, &mut promise).is_err());
         world.script.nofailover.clear();
-        let mut promise = NofailoverKept { last: Some(Host(0)), ..NofailoverKept::default() };
+        let mut promise = NofailoverKept { last: Some(A), ..NofailoverKept::default() };
         assert_eq!(promise.lock_moved(&world), Ok(()), "without the tag");
     }
 
@@ -85,6 +117,22 @@ mod tests {
         let (mut world, mut promise) = (unattended(), NofailoverKept::default());
         promote(&mut world, B);
         assert_eq!(moves_to_b(&mut world, &mut promise), Ok(()));
+    }
+
+    #[test]
+    fn who_was_promoted_by_hand_and_lost_a_moment_ago_has_asked_as_a_primary() {
+        let (mut world, mut promise) = (unattended(), NofailoverKept::default());
+        promote(&mut world, B);
+        promise.news(&News::Writable { host: B }, &world);
+        world.with_fleet(|fleet, now, _| fleet.kill_postmaster(B, now));
+        promise.news(&News::PostmasterGone { host: B }, &world);
+        world.script.nofailover = vec![B];
+        promise.last = Some(A);
+        world.store.put_raw("leader", "b", world.now);
+        assert_eq!(promise.lock_moved(&world), Ok(()));
+        world.now = world.now + Duration::from_secs(60);
+        promise.last = Some(A);
+        assert!(promise.lock_moved(&world).is_err());
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl World {
     fn lose_data(&mut self, host: Host) {
         let has_all = |other: Host| {
             let points = self.fleet.data(host).zip(self.fleet.data(other));
-            let may_lead = !self.script.nofailover.contains(&other);
+            let may_lead = !self.is_tagged(other);
             let newest = self
                 .hosts()
                 .filter_map(|host| self.fleet.data(host))

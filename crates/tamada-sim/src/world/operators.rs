@@ -23,7 +23,7 @@ impl World {
                 }
             }
             // Whoever insists on one that may not lead has a cluster that does not heal.
-            Operation::Failover { to } if self.script.nofailover.contains(&to) => {}
+            Operation::Failover { to } if self.is_tagged(to) => {}
             Operation::Failover { to } => {
                 self.watch(|promises, world| promises.meddled(world));
                 self.ask_for(FailoverRequest { leader: None, candidate: Some(to.name().into()), scheduled_at: None })
@@ -94,8 +94,13 @@ impl World {
         self.queue.put(self.now, Due::Reload { host, epoch });
     }
 
+    /// It has the tag `nofailover`, as long as no operator changes that for a while.
+    pub(crate) fn is_tagged(&self, host: Host) -> bool {
+        self.script.nofailover.contains(&host)
+    }
+
     pub(super) fn untag(&mut self, host: Host) {
-        let was = if self.script.nofailover.contains(&host) { Switch::On } else { Switch::Off };
+        let was = if self.is_tagged(host) { Switch::On } else { Switch::Off };
         self.tag(host, was);
     }
 }

@@ -133,8 +133,9 @@ impl World {
         self.members[host.0].report.as_ref().is_some_and(|report| report.because.contains(words))
     }
 
-    fn is_tagged(&self, host: Host) -> bool {
-        self.script.nofailover.contains(&host)
+    /// What the lock's holder wrote on last.
+    pub(crate) fn led_on(&self) -> Option<BranchId> {
+        self.operator.led_on
     }
 
     /// It has left the leader's history or is about to, or lacks WAL that the leader has no more, or is a mixture.
