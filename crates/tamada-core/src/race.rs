@@ -301,8 +301,9 @@ enum ByTimeline {
 /// 3. a has more WAL, on a timeline that was left: b lets it go first, and a may not lead, or leads without what b wrote.
 ///
 /// Therefore positions are compared on one timeline only (the original compares numbers). A timeline that the `history`
-/// key does not know is nobody's advantage: somebody promoted by hand.
-fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> ByTimeline {
+/// key does not know is nobody's advantage: somebody promoted by hand, or led too shortly to write it. But what went on
+/// where the key tells of a promotion is left behind, whatever came after that.
+fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus, own: Lsn) -> ByTimeline {
     if is_planted(Plant::RaceIgnoresTimeline) {
         return ByTimeline::Neither;
     }
@@ -310,12 +311,15 @@ fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> ByTim
         return ByTimeline::Neither;
     };
     let known = cluster.history.as_ref().map(|history| history.value.as_slice()).unwrap_or_default();
-    let left_at = known.iter().find(|entry| entry.timeline == theirs.number()).map(|entry| entry.lsn);
+    let went_on = |timeline: Timeline, position: Lsn| {
+        known.iter().find(|entry| entry.timeline == timeline.number()).is_some_and(|entry| position > entry.lsn)
+    };
     // Both sides must judge alike, or each lets the other go first, for ever.
     match theirs.cmp(&mine) {
         Ordering::Greater if cluster.timeline() >= Some(theirs) => ByTimeline::Theirs { theirs, mine },
+        Ordering::Greater if went_on(mine, own) => ByTimeline::Theirs { theirs, mine },
         Ordering::Less if cluster.timeline() >= Some(mine) => ByTimeline::Mine,
-        Ordering::Less if left_at.is_some_and(|fork| status.position > fork) => ByTimeline::Mine,
+        Ordering::Less if went_on(theirs, status.position) => ByTimeline::Mine,
         Ordering::Greater | Ordering::Less | Ordering::Equal => ByTimeline::Neither,
     }
 }
@@ -350,7 +354,7 @@ fn veto(
         notes.push(note);
         return None;
     }
-    match by_timeline(view, cluster, status) {
+    match by_timeline(view, cluster, status, mine) {
         ByTimeline::Theirs { theirs, mine } => {
             notes.push(Note::info(format!("Timeline {theirs} of {who} is newer than my timeline {mine}")));
             return Some(Unfit::OutrankedByTimeline { who: who.clone(), theirs, mine });
