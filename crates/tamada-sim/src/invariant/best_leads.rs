@@ -109,9 +109,9 @@ impl BestLeads {
 /// is not.
 fn is_well(host: Host, world: &World) -> bool {
     let member = &world.members[host.0];
-    let answers = member.agent().is_some() && member.answers() && world.fleet.shows_all(host);
+    let answers = member.agent().is_some() && member.answers();
     let in_store = || world.store.raw(&format!("members/{}", host.name())).is_some();
-    answers && !world.is_tagged(host) && in_store()
+    answers && !world.is_tagged(host) && world.fleet.shows_all(host) && in_store()
 }
 
 /// What it had more than others was given up when another history was led on: its data is of no use, whether it knows
