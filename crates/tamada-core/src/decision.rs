@@ -351,6 +351,10 @@ pub enum Unfit {
     TimelineBehindCluster { mine: Option<Timeline>, cluster: Timeline },
     // Of the same number, and another.
     TimelineBesideCluster { mine: Timeline, began: Lsn, clusters: Lsn },
+    // Begun at the same place, by another.
+    TwinOfClustersTimeline { mine: Timeline },
+    // Of a later one, which did not come from the cluster's.
+    TimelinePastCluster { mine: Timeline, cluster: Timeline, left: Lsn },
     Paused,
     NoFailover,
     CandidateIsAnother { candidate: MemberName },

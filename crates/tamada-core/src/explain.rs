@@ -264,6 +264,14 @@ fn unfit(because: &Unfit) -> String {
             "our timeline {mine} began at {began}, the last leader's at {clusters}: it is another of the same number, and \
              leading would discard a promotion. A manual failover to this member would accept that"
         ),
+        Unfit::TwinOfClustersTimeline { mine } => format!(
+            "our timeline {mine} and the last leader's of that number began at one place, and with another record each: \
+             leading would discard a promotion. A manual failover to this member would accept that"
+        ),
+        Unfit::TimelinePastCluster { mine, cluster, left } => format!(
+            "our timeline {mine} does not come from the last leader's, {cluster}, which began at {left}: leading would \
+             discard a promotion. A manual failover to this member would accept that"
+        ),
         Unfit::TimelineUnknown => "our timeline is unknown and check_timeline is on".into(),
         Unfit::PrimaryAlive { who } => format!("{who} still runs as primary: it stops, or takes its lock again"),
         Unfit::OthersMayBeBack { seconds_left } => {

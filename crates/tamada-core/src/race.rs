@@ -194,24 +194,50 @@ fn behind_cluster(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
 ///    number; `history` tells of c's.
 /// 2. c is lost before a was compared with it. a is on timeline 3, and its number says that it has everything.
 ///
-/// Therefore the number alone does not do: our own history file must tell the same beginning as the `history` key. Who led
-/// last may not have come to write that.
+/// Therefore the number alone does not do: our own history file must tell the same beginning as the `history` key, and
+/// the timeline's first record be the one that was published.
 fn beside_cluster(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
-    let last = cluster.history.as_ref()?.value.last()?;
-    let mine = view.timeline().filter(|mine| Some(*mine) == cluster.timeline())?;
-    let led = view.memory.cluster_with_leader.as_ref().and_then(|before| before.leader_name()) == Some(&view.me.name);
-    if led || !view.settings.check_timeline || is_planted(Plant::RaceIgnoresTimeline) {
+    if !view.settings.check_timeline || is_planted(Plant::RaceIgnoresTimeline) {
         return None;
     }
+    began_elsewhere(view, cluster).or_else(|| began_otherwise(view, cluster))
+}
+
+/// Who led last may not have come to write the key.
+fn began_elsewhere(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
+    let led = view.memory.cluster_with_leader.as_ref().and_then(|before| before.leader_name()) == Some(&view.me.name);
+    if led {
+        return None;
+    }
+    let last = cluster.history.as_ref()?.value.last()?;
+    let clusters = cluster.timeline()?;
+    let mine = view.timeline().filter(|mine| *mine >= clusters)?;
     let Some(file) = &view.seen.asked.history_file else {
         return Some(Candidacy::Ask(Fact::HistoryFile(mine)));
     };
-    let (parent, left, _) = file.as_ref()?.lines.last()?;
-    if (*parent, *left) == (last.timeline, last.lsn) {
+    let lines = &file.as_ref()?.lines;
+    if lines.iter().any(|(parent, left, _)| (*parent, *left) == (last.timeline, last.lsn)) {
         return None;
     }
-    let note = Note::info(format!("My timeline {mine} began at {left}, the cluster's at {}", last.lsn));
-    Some(Candidacy::Unfit(Unfit::TimelineBesideCluster { mine, began: *left, clusters: last.lsn }, vec![note]))
+    if mine > clusters {
+        let note = Note::info(format!("My timeline {mine} does not come from the cluster's timeline {clusters}"));
+        let unfit = Unfit::TimelinePastCluster { mine, cluster: clusters, left: last.lsn };
+        return Some(Candidacy::Unfit(unfit, vec![note]));
+    }
+    let (_, began, _) = lines.last()?;
+    let note = Note::info(format!("My timeline {mine} began at {began}, the cluster's at {}", last.lsn));
+    let unfit = Unfit::TimelineBesideCluster { mine, began: *began, clusters: last.lsn };
+    Some(Candidacy::Unfit(unfit, vec![note]))
+}
+
+fn began_otherwise(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
+    let (mine, published) = (view.present()?.origin?, cluster.status.origin?);
+    if mine.timeline != published.timeline || mine == published {
+        return None;
+    }
+    let mine = mine.timeline;
+    let note = Note::info(format!("My timeline {mine} began at the same place as the cluster's, with another record"));
+    Some(Candidacy::Unfit(Unfit::TwinOfClustersTimeline { mine }, vec![note]))
 }
 
 /// Asks everybody else (12.7–12.10). `besides`: somebody not to be asked (the old leader of a switchover).

@@ -101,7 +101,9 @@ pub fn status(view: &View<'_>, cluster: &Cluster) -> Option<Status> {
         slots.insert(view.me.name.slot_name(), optime);
     }
     let retain_slots = retained(view, cluster);
-    Some(Status { optime, slots, retain_slots })
+    let origin = view.present().and_then(|present| present.origin);
+    let origin = origin.filter(|origin| Some(origin.timeline) == view.timeline());
+    Some(Status { optime, slots, retain_slots, origin })
 }
 
 fn position_of(slot: &Slot) -> Option<(&str, Lsn)> {

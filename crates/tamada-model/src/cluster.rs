@@ -168,6 +168,16 @@ pub struct Status {
     pub optime: Lsn,
     pub slots: BTreeMap<String, Lsn>,
     pub retain_slots: Vec<String>,
+    /// Of the timeline on which that position is.
+    pub origin: Option<Origin>,
+}
+
+/// The checksum of a timeline's first record. The time of the promotion is in it: it tells timelines of one number apart
+/// that began at one place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    pub timeline: Timeline,
+    pub checksum: u32,
 }
 
 /// One promotion, or one line of a timeline history file.

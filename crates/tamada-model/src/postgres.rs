@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Lsn, Mono, PendingRestart, PgMajor, PgVersion, Role, State, SystemId, Timeline, Wall};
+use crate::{Lsn, Mono, Origin, PendingRestart, PgMajor, PgVersion, Role, State, SystemId, Timeline, Wall};
 
 /// Everything the sampler learnt in one look.
 #[derive(Clone, PartialEq, Debug)]
@@ -64,6 +64,8 @@ pub struct Present {
     /// The newest timeline whose history file lies in `pg_wal`, as PostgreSQL counts: without a gap from the one that
     /// pg_control names. A standby goes on to it, even if it has replayed nothing of it yet. `None`: not known.
     pub newest_timeline: Option<Timeline>,
+    /// Of the timeline on which a running server is. `None`: not known, or the first one.
+    pub origin: Option<Origin>,
 }
 
 impl Control {

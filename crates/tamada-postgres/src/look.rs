@@ -9,7 +9,7 @@ use tamada_model::{Answers, DataDir, Live, PostgresFacts, Present, Process, Stan
 
 use crate::clock::{Deadline, now};
 use crate::inspect::data_dir::{self, Files, Seen};
-use crate::inspect::{control, history, monitor, standby_timeline};
+use crate::inspect::{control, history, monitor, origin, standby_timeline};
 use crate::process::pid_file::Status;
 use crate::process::postmaster::Postmaster;
 use crate::tools::Tool;
@@ -42,6 +42,7 @@ impl Postgres {
         };
         let answers = self.ask_server(status, look.leader_timeline, deadline).await;
         self.settle(&answers).await;
+        let data = self.with_origin(data, &answers, deadline).await;
         let can_rewind = self.can_rewind(deadline).await;
         let memory = self.memory();
         PostgresFacts {
@@ -75,6 +76,7 @@ impl Postgres {
             recovery_configured: seen.recovery_configured,
             unfinished_rewind: seen.unfinished_rewind,
             newest_timeline,
+            origin: None,
         };
         drop(memory);
         (DataDir::Present(Box::new(present)), self.known_process(), status)
@@ -86,6 +88,26 @@ impl Postgres {
         self.0.disk.look(deadline.left() / 2, move || history::newest(&data_dir, from)).await.ok()
     }
 
+    /// Read once for each timeline: the file may be gone one day.
+    async fn with_origin(&self, mut data: DataDir, answers: &Answers, deadline: Deadline) -> DataDir {
+        let timeline = answers.live().and_then(|live| match &live.standing {
+            Standing::Primary { timeline, .. } => Some(*timeline),
+            Standing::Standby(standby) => standby.timeline,
+        });
+        let (DataDir::Present(present), Some(timeline)) = (&mut data, timeline) else { return data };
+        let known = self.memory().origin.filter(|origin| origin.timeline == timeline);
+        present.origin = match (known, present.control.as_ref().and_then(control::segment_size)) {
+            (None, Some(segment_size)) if timeline != Timeline::FIRST => {
+                let data_dir = self.data_dir();
+                let read = move || origin::read(&data_dir, timeline, segment_size);
+                self.0.disk.look(deadline.left() / 2, read).await.ok().flatten()
+            }
+            (known, _) => known,
+        };
+        self.memory().origin = present.origin;
+        data
+    }
+
     /// What was known of a directory that is gone, or about to be replaced.
     pub(crate) fn forget_data(&self) {
         let mut memory = self.memory();
@@ -93,6 +115,7 @@ impl Postgres {
         memory.control = None;
         memory.major = None;
         memory.timeline = None;
+        memory.origin = None;
     }
 
     /// Runs pg_controldata and remembers what it said. Not while a copy is being made (postgres.md 6.1).

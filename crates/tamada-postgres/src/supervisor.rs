@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tamada_model::{
-    Control, PendingRestart, PgMajor, PgVersion, PostgresConfig, Role, Slot, State, SystemId, Timeline, WalReceiver,
+    Control, Origin, PendingRestart, PgMajor, PgVersion, PostgresConfig, Role, Slot, State, SystemId, Timeline,
+    WalReceiver,
 };
 use tokio::sync::watch;
 
@@ -65,6 +66,9 @@ pub(crate) struct Memory {
     pub control: Option<Control>,
     /// By IDENTIFY_SYSTEM; cleared when the postmaster changes. Stale: see `standby_timeline`.
     pub timeline: Option<Timeline>,
+    /// Of the timeline that the server is on; cleared together with that. Stale: our data is taken for another's, or
+    /// another's for ours.
+    pub origin: Option<Origin>,
     /// Where the running server listens; set at start and at adoption.
     pub addresses: Addresses,
     /// The parameters last put into force; compared at reload.
@@ -105,6 +109,7 @@ impl Postgres {
             system_id: None,
             control: None,
             timeline: None,
+            origin: None,
             addresses: Addresses::new(&config, sockets(&config)),
             parameters: BTreeMap::new(),
             recovery: BTreeMap::new(),
@@ -164,6 +169,7 @@ impl Postgres {
         }
         let mut memory = self.memory();
         memory.timeline = None;
+        memory.origin = None;
         memory.server_version = None;
         memory.slots = None;
         drop(memory);

@@ -186,6 +186,16 @@ impl Wal {
         self.path(to).find(|(id, _)| self.timeline(*id) == timeline)
     }
 
+    /// The branch that began the timeline on which that is, if its first record is on the way there.
+    pub fn begun_by(&self, at: Point) -> Option<BranchId> {
+        let (branch, end) = self.canonical(at);
+        let timeline = self.timeline(branch);
+        let of_number = |(branch, _): &Point| self.timeline(*branch) == timeline;
+        let (first, _) = self.path((branch, end)).take_while(of_number).last()?;
+        let record = self.branch(first).records.first()?;
+        (record.end <= end).then_some(first)
+    }
+
     /// Where two ways part as their history files tell it: by numbers, and by where each timeline began. The branch is
     /// that of `ours`.
     pub fn last_in_name(&self, ours: Point, theirs: Point) -> Option<Point> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tamada_model::{
     Asks, CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, LastWal, Lsn, Me,
-    MemberName, Now, RecoveryMatch, RestartConditions, Role, Schedule, ScheduledRestart, Settings, ShutdownPosition,
-    Stop, StopMode, Timeline, Upstream, UpstreamMember, WalBytes,
+    MemberName, Now, Origin, RecoveryMatch, RestartConditions, Role, Schedule, ScheduledRestart, Settings,
+    ShutdownPosition, Stop, StopMode, Timeline, Upstream, UpstreamMember, WalBytes,
 };
 
 use super::describe::started;
@@ -104,6 +104,14 @@ pub fn outcome(words: &mut Words<'_>) -> WriteOutcome {
         "failed" => WriteOutcome::Failed("connection refused".into()),
         other => panic!("a write ends done, refused, unclear or failed, not {other}"),
     }
+}
+
+/// `tl 3 a1`
+pub fn origin(words: &mut Words<'_>) -> Origin {
+    words.eat("tl");
+    let timeline = words.timeline();
+    let checksum = u32::from_str_radix(words.word(), 16).expect("a checksum is hexadecimal");
+    Origin { timeline, checksum }
 }
 
 pub fn recovery(words: &mut Words<'_>) -> RecoveryMatch {

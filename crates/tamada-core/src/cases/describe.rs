@@ -1,11 +1,12 @@
 //! Words for a PostgreSQL: ours as the sampler sees it, and another member's as store and REST tell it.
 
 use tamada_model::{
-    Answers, ChangedValue, Control, ControlState, DataDir, Live, Lsn, Me, Member, MemberName, Mono, PeerAnswer,
+    Answers, ChangedValue, Control, ControlState, DataDir, Live, Lsn, Me, Member, MemberName, Mono, Origin, PeerAnswer,
     PeerStatus, PgMajor, PgVersion, PostgresFacts, Present, Process, Role, Slot, Standby, Standing, State, SystemId,
     Tags, Timeline, WalReceiver, Wall,
 };
 
+use super::clues;
 use super::words::Words;
 
 pub fn our_system_id() -> SystemId {
@@ -39,6 +40,7 @@ struct Ours {
     recovery_configured: bool,
     unfinished_rewind: bool,
     newest_timeline: Option<Timeline>,
+    origin: Option<Origin>,
     major: u32,
     started: Wall,
     state: Option<State>,
@@ -86,6 +88,7 @@ pub fn ours(words: &mut Words<'_>, me: &mut Me) -> PostgresFacts {
         recovery_configured: false,
         unfinished_rewind: false,
         newest_timeline: None,
+        origin: None,
         major: 15,
         started: started(),
         state: None,
@@ -193,6 +196,8 @@ impl Ours {
             self.unfinished_rewind = true;
         } else if words.eat("history files up to tl") {
             self.newest_timeline = Some(words.timeline());
+        } else if words.eat("origin") {
+            self.origin = Some(clues::origin(words));
         } else if words.eat("version") {
             self.major = words.number() as u32;
         } else {
@@ -310,6 +315,7 @@ impl Ours {
             recovery_configured: self.recovery_configured,
             unfinished_rewind: self.unfinished_rewind,
             newest_timeline,
+            origin: self.origin,
         }))
     }
 }

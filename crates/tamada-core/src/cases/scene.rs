@@ -102,6 +102,7 @@ impl Scene {
             ("member", name) => self.set_other(name, &mut words, false),
             ("initialize", "") => self.set_initialize(&mut words),
             ("request", "") => self.set_request(&mut words),
+            ("published", "origin") => self.cluster.status.origin = Some(clues::origin(&mut words)),
             ("published", "") => self.cluster.status.optime = words.lsn(),
             ("slots", "") => {
                 let at = tamada_model::Lsn::default();

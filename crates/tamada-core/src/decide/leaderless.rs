@@ -110,7 +110,7 @@ enum Standing {
     NamedButShort,
     /// Others were chosen for other reasons than their WAL (12.4).
     WinnerMayBeBehind,
-    /// Of the cluster's number: what we have says nothing beside what the others have.
+    /// Not the cluster's: what we have says nothing beside what the others have.
     OnAnotherTimeline,
     Outdone,
 }
@@ -119,7 +119,9 @@ fn standing(because: &Unfit) -> Standing {
     match because {
         Unfit::BehindPublishedPosition { .. } => Standing::NamedButShort,
         Unfit::CandidateIsAnother { .. } | Unfit::NoFailover => Standing::WinnerMayBeBehind,
-        Unfit::TimelineBesideCluster { .. } => Standing::OnAnotherTimeline,
+        Unfit::TimelineBesideCluster { .. }
+        | Unfit::TwinOfClustersTimeline { .. }
+        | Unfit::TimelinePastCluster { .. } => Standing::OnAnotherTimeline,
         Unfit::PromotionRefusedLately { .. }
         | Unfit::Starting
         | Unfit::ForeignSystemId

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tamada_model::{Lsn, MemberName, Status};
+use tamada_model::{Lsn, MemberName, Origin, Status, Timeline};
 
 use super::{Checked, LONG, SOON, Scene, beaten, done, holds, leader, look, record, same};
 use crate::{Renewal, Written};
@@ -210,5 +210,6 @@ fn status(position: u64) -> Status {
         optime: Lsn::new(position),
         slots: BTreeMap::from([("b".to_owned(), Lsn::new(90))]),
         retain_slots: vec!["b".to_owned()],
+        origin: Some(Origin { timeline: Timeline::FIRST.next(), checksum: 0xC0FFEE }),
     }
 }

@@ -72,6 +72,10 @@ pub(crate) fn value<'a>(control: &'a Control, key: &str) -> Option<&'a str> {
     control.lines.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
+pub(crate) fn segment_size(control: &Control) -> Option<u64> {
+    value(control, "Bytes per WAL segment")?.parse().ok().filter(|size: &u64| size.is_power_of_two())
+}
+
 /// The cluster state straight from the file: cheap enough to be watched while a server stops. Only a hint; what counts
 /// is pg_controldata, which checks the file. System identifier, two versions, then the state: that has been the
 /// beginning of the file in every release.

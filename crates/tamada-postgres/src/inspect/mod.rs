@@ -5,5 +5,6 @@ pub(crate) mod data_dir;
 pub(crate) mod history;
 pub(crate) mod last_wal;
 pub(crate) mod monitor;
+pub(crate) mod origin;
 pub(crate) mod standby_timeline;
 pub(crate) mod waldump;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use tamada_model::*;
+use tamada_postgres::Look;
 
 use crate::node::{LIMIT, Node, credentials, fast_stop};
 
@@ -193,6 +194,15 @@ async fn two_timelines_that_began_at_one_place_are_told_apart_by_their_wal() {
     assert_eq!(numbers.last_wal, LastWal::Same);
 }
 
+/// A standby's timeline is asked anew if it is not that one.
+async fn origin_on(node: &Node, timeline: Timeline) -> Option<Origin> {
+    let facts = node.postgres.look(Look { leader_timeline: Some(timeline), within: LIMIT }).await;
+    match facts.data {
+        DataDir::Present(present) => present.origin,
+        DataDir::Empty | DataDir::Unreadable(_) => None,
+    }
+}
+
 #[tokio::test]
 async fn wal_of_another_timeline_that_a_standby_has_only_received_is_seen() {
     let a = Node::primary("a").await;
@@ -210,10 +220,15 @@ async fn wal_of_another_timeline_that_a_standby_has_only_received_is_seen() {
         Answers::Unasked | Answers::Rejecting | Answers::Silent { .. } => false,
     })
     .await;
+    let second = Timeline::FIRST.next();
+    let (of_b, of_c, of_d) = (origin_on(&b, second).await, origin_on(&c, second).await, origin_on(&d, second).await);
+    assert_eq!(of_b.map(|origin| origin.timeline), Some(second));
+    assert_eq!(of_c.map(|origin| origin.timeline), Some(second));
+    assert_ne!(of_b, of_c, "each with its own time");
+    assert_eq!(of_d, of_b, "it has the record of whom it follows");
     // No restart point: pg_control tells of the first timeline only.
     d.signal(libc::SIGQUIT);
     d.until("it is gone", |facts| facts.process == Process::Absent).await;
-    let second = Timeline::FIRST.next();
     let DataDir::Present(present) = d.look().await.data else { panic!() };
     assert_eq!(present.control.and_then(|control| control.checkpoint_timeline), Some(Timeline::FIRST));
     assert_eq!(present.newest_timeline, Some(second));

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use tamada_model::{
     Answers, Asks, Comparison, Control as ControlFacts, ControlState, DataDir, Divergence, HistoryFile, LastWal, Live,
-    Lsn, Now, PendingRestart, PgMajor, PgVersion, PostgresFacts, Present, Process, RecoveryMatch, Standby, Standing,
-    State, Timeline, Upstream, WalReceiver, WalSender,
+    Lsn, Now, Origin, PendingRestart, PgMajor, PgVersion, PostgresFacts, Present, Process, RecoveryMatch, Standby,
+    Standing, State, Timeline, Upstream, WalReceiver, WalSender,
 };
 
 use super::node::{Control, Files, Link, Node, Phase, Recovery, Server};
@@ -58,7 +58,16 @@ impl Fleet {
             recovery_configured: files.signal,
             unfinished_rewind: files.unfinished_rewind.is_some(),
             newest_timeline: Some(self.wal.timeline(files.newest)),
+            origin: self.origin(node, files),
         }))
+    }
+
+    /// A branch stands for the record that it began with.
+    fn origin(&self, node: &Node, files: &Files) -> Option<Origin> {
+        let server = node.server.as_ref().filter(|_| node.answers())?;
+        let at = if server.recovery.is_some() { node.replayed(&self.wal)? } else { files.end };
+        let branch = self.wal.begun_by(at).filter(|_| self.wal.timeline(at.0) != Timeline::FIRST)?;
+        Some(Origin { timeline: self.wal.timeline(branch), checksum: branch.0 as u32 })
     }
 
     /// pg_controldata is run when no postmaster runs, and when nothing is known.

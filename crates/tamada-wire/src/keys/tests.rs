@@ -65,6 +65,7 @@ fn old_forms_are_understood() {
     assert_eq!(kubernetes.optime, Lsn::new(42));
     assert_eq!(kubernetes.slots.get("a"), Some(&Lsn::new(7)));
     assert_eq!(kubernetes.retain_slots, ["a", "b"]);
+    assert_eq!(kubernetes.origin, None);
     let legacy = parse_failover(b"a:b").unwrap();
     assert_eq!((legacy.leader, legacy.candidate), (Some("a".into()), Some("b".into())));
     assert_eq!(parse_failover(b":b").unwrap().leader, None);

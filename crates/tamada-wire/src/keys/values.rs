@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tamada_model::{Document, FailoverRequest, HistoryEntry, Lsn, MemberName, Status, SyncState};
+use tamada_model::{Document, FailoverRequest, HistoryEntry, Lsn, MemberName, Origin, Status, SyncState, Timeline};
 
 use crate::{json, time};
 
@@ -15,6 +15,7 @@ pub fn parse_status(value: &[u8]) -> Status {
             optime: object.get("optime").and_then(lsn).unwrap_or_default(),
             slots: object.get("slots").map(parse_slots).unwrap_or_default(),
             retain_slots: object.get("retain_slots").map(parse_names).unwrap_or_default(),
+            origin: object.get("origin").and_then(parse_origin),
         },
         Ok(other) => Status { optime: lsn(&other).unwrap_or_default(), ..Status::default() },
         Err(_) => Status::default(),
@@ -33,6 +34,9 @@ pub fn status_json(status: &Status) -> String {
         names.sort();
         object.insert("retain_slots".into(), names.into());
     }
+    if let Some(Origin { timeline, checksum }) = status.origin {
+        object.insert("origin".into(), json!({"timeline": timeline.number(), "checksum": format!("{checksum:08x}")}));
+    }
     json::compact(&object.into())
 }
 
@@ -50,6 +54,13 @@ fn parse_slots(value: &Value) -> BTreeMap<String, Lsn> {
         Value::Object(slots) => slots.iter().filter_map(|(name, at)| Some((name.clone(), lsn(at)?))).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => BTreeMap::new(),
     }
+}
+
+/// Ours alone; the original passes over it.
+fn parse_origin(value: &Value) -> Option<Origin> {
+    let timeline = u32::try_from(value.get("timeline")?.as_u64()?).ok().and_then(Timeline::new)?;
+    let checksum = u32::from_str_radix(value.get("checksum")?.as_str()?, 16).ok()?;
+    Some(Origin { timeline, checksum })
 }
 
 fn parse_names(value: &Value) -> Vec<String> {
