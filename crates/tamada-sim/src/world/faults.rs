@@ -41,9 +41,8 @@ impl World {
             return;
         }
         self.watch(|promises, world| promises.fault_begins(number, &planned.fault, world));
-        let over = self.now + planned.lasts;
-        let latest = Moment::new(self.script.faults_end);
-        self.queue.put(over.min(latest).max(self.now), Due::Over(number));
+        let over = (self.now + planned.lasts).min(Moment::new(self.script.faults_end)).max(self.now);
+        self.queue.put(over, Due::Over(number));
         match planned.fault {
             Fault::FreezeAgent(host) => self.members[host.0].agent_runs = Runs::Still,
             Fault::KillAgent(host) => {
@@ -246,5 +245,28 @@ impl World {
     fn start_again(&mut self, host: Host) {
         let epoch = self.members[host.0].epoch;
         self.queue.put(self.now, Due::StartAgent { host, epoch });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diary::Diary;
+    use crate::fault::Planned;
+    use crate::plant::Plants;
+    use crate::script::{Script, Times};
+
+    #[test]
+    fn a_disk_hangs_no_longer_than_anything_may_go_wrong() {
+        let (at, lasts) = (Duration::from_secs(30), Duration::from_secs(300));
+        let hangs = Planned { at, when: When::Then, lasts, fault: Fault::HangPostgres(Host(0)) };
+        let faults_end = Duration::from_secs(40);
+        let script = Script { faults_end, faults: vec![hangs], ..Script::calm(1, Times::QUICK) };
+        let mut world = World::new(script, Plants::none(), Diary::Closed);
+        world.passes(Duration::from_secs(35));
+        assert!(!world.fleet.is_writable(Host(0)));
+        world.passes(Duration::from_secs(60));
+        let leader = world.hosts().find(|host| world.fleet.is_writable(*host)).expect("somebody leads");
+        assert!(world.hosts().all(|host| host == leader || world.follows(host, leader)));
     }
 }
