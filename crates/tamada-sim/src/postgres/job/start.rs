@@ -66,8 +66,12 @@ impl Fleet {
             self.finish_restart(host, JobEnd::Cancelled);
             return Turn::Waits;
         }
-        let control = self.node(host).files().map(|files| files.control);
-        self.node_mut(host).notes.control = control;
+        let Some(control) = self.node(host).files().map(|files| files.control) else {
+            // Somebody has removed the data meanwhile.
+            self.start_failed(host, "PostgreSQL ended right after it was launched");
+            return Turn::Waits;
+        };
+        self.node_mut(host).notes.control = Some(control);
         if self.node(host).server.is_none() {
             self.launch(host);
         }

@@ -41,6 +41,16 @@ fn a_clone_fails_when_its_source_goes_away_and_leaves_nothing() {
 }
 
 #[test]
+fn a_start_fails_when_the_data_is_removed_before_the_launch() {
+    let mut scene = Scene::cluster(3);
+    scene.does(A, stop_fast());
+    let job = scene.begins(A, start_as_primary());
+    scene.fleet.wipe_data(A, scene.now);
+    scene.until(|scene| scene.end_of(job).is_some());
+    assert!(matches!(scene.end_of(job), Some(JobEnd::Failed(_))));
+}
+
+#[test]
 fn a_clone_is_refused_where_there_is_data() {
     let mut scene = Scene::cluster(4);
     let before = scene.point(C);
