@@ -202,6 +202,10 @@ impl Agent {
                 self.memory.guard = state;
                 self.again = true;
             }
+            Event::Watchdog(state) => {
+                self.memory.watchdog = state;
+                self.again = true;
+            }
             Event::Shutdown => {
                 self.memory.leaving = true;
                 self.again = true;

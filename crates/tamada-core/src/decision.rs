@@ -9,6 +9,7 @@ use tamada_model::{
 };
 
 use crate::HeldLease;
+use crate::guard::Watcher;
 use crate::memory::{Mark, StepDownMode};
 use crate::slots::SlotPlan;
 use crate::view::PeerQuestion;
@@ -230,9 +231,9 @@ pub enum Reason {
     NotPrimaryWhilePaused,
     WaitingForOwnPromotion,
     PrePromoteRefused,
-    // A guard is required.
-    WaitingForGuard,
-    NoGuard { because: String, was_primary: bool },
+    // A guard, or a watchdog, is required.
+    WaitingFor(Watcher),
+    Unwatched { by: Watcher, because: String, was_primary: bool },
     LeaseTooShortToPromote { left: Duration },
     RequestedDemotion { kind: FailoverKind, to: Option<MemberName> },
     // following
@@ -359,7 +360,8 @@ pub enum Unfit {
     NoFailover,
     CandidateIsAnother { candidate: MemberName },
     NotInFailsafe,
-    WithoutGuard { because: Option<String> },
+    // `None`: it is just starting.
+    Unwatched { by: Watcher, because: Option<String> },
     LagsBehindLeader { mine: Lsn, leader: Lsn, allowed: WalBytes },
     PositionUnknown,
     TimelineUnknown,

@@ -23,9 +23,9 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::PrePromoteRefused => {
             "pre_promote failed: the lock goes back, and we stay out of the race for ttl".into()
         }
-        Reason::WaitingForGuard => "a guard is required, and ours is just starting".into(),
-        Reason::NoGuard { because, .. } => {
-            format!("a guard is required, and there is none ({because}): another member must lead")
+        Reason::WaitingFor(watcher) => format!("a {watcher} is required, and ours is just starting"),
+        Reason::Unwatched { by, because, .. } => {
+            format!("a {by} is required, and there is none ({because}): another member must lead")
         }
         Reason::LeaseTooShortToPromote { left } => format!("only {left:.1?} of the lease are left: renewing first"),
         Reason::RequestedDemotion { kind, to } => demotion(*kind, to.as_ref()),
@@ -250,9 +250,9 @@ fn unfit(because: &Unfit) -> String {
                 .into()
         }
         Unfit::CandidateIsAnother { candidate } => format!("{candidate} was named and is able to lead: waiting for it"),
-        Unfit::WithoutGuard { because: None } => "a guard is required, and ours is just starting".into(),
-        Unfit::WithoutGuard { because: Some(because) } => {
-            format!("a guard is required, and there is none here ({because})")
+        Unfit::Unwatched { by, because: None } => format!("a {by} is required, and ours is just starting"),
+        Unfit::Unwatched { by, because: Some(because) } => {
+            format!("a {by} is required, and there is none here ({because})")
         }
         Unfit::NotInFailsafe => "we are not in the failsafe topology".into(),
         Unfit::LagsBehindLeader { mine, leader, allowed } => format!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tamada_model::{Cluster, Lsn, Members, Mono, Now, ScheduledRestart, ShutdownPosition, Timeline};
 
 use crate::HeldLease;
-use crate::guard::GuardState;
+use crate::guard::{GuardState, WatchdogState};
 
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Memory {
@@ -54,6 +54,8 @@ pub struct Memory {
     pub pre_promote_refused: bool,
     /// Told by the program around us. Stale: a member that requires a guard leads without one, or gives up for nothing.
     pub guard: GuardState,
+    /// The same, of a watchdog.
+    pub watchdog: WatchdogState,
     /// Set by winning the race, cleared by promotion: only chooses the sentence.
     pub won_race: bool,
     /// Set by losing the race, cleared by the next decision: only chooses the sentence.

@@ -2,6 +2,7 @@
 //! 2–6). Our own words beside it, with the numbers compared and the next step, are in `explain.rs`.
 
 use crate::decision::Reason;
+use crate::guard::Watcher;
 
 /// The pass's sentence; `None` for steps within a pass that the original does not speak of.
 pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
@@ -30,9 +31,19 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::NotPrimaryWhilePaused => "removed leader lock because postgres is not running as primary".into(),
         Reason::WaitingForOwnPromotion => "waiting to become primary after promote...".into(),
         Reason::PrePromoteRefused => "Promotion cancelled because the pre-promote script failed".into(),
-        Reason::WaitingForGuard => "waiting for the guard before promoting".into(),
-        Reason::NoGuard { was_primary: true, .. } => "demoting self because there is no guard".into(),
-        Reason::NoGuard { was_primary: false, .. } => "released leader lock because there is no guard".into(),
+        Reason::WaitingFor(watcher) => format!("waiting for the {watcher} before promoting"),
+        Reason::Unwatched { by: Watcher::Watchdog, was_primary: true, .. } => {
+            "Demoting self because watchdog could not be activated".into()
+        }
+        Reason::Unwatched { by: Watcher::Watchdog, was_primary: false, .. } => {
+            "Not promoting self because watchdog could not be activated".into()
+        }
+        Reason::Unwatched { by: Watcher::Guard, was_primary: true, .. } => {
+            "demoting self because there is no guard".into()
+        }
+        Reason::Unwatched { by: Watcher::Guard, was_primary: false, .. } => {
+            "released leader lock because there is no guard".into()
+        }
         Reason::LeaseTooShortToPromote { .. } => "not promoting because failed to update leader lock in DCS".into(),
         Reason::RequestedDemotion { kind, .. } => format!("{}: demoting myself", kind.act()),
         Reason::Following { leader } => {

@@ -13,7 +13,7 @@ use tamada_model::{
 };
 
 use crate::decision::{Fact, Note, Unfit};
-use crate::guard::{Guarding, guarding};
+use crate::guard::{Guarding, Watcher, guarding};
 use crate::plant::{Plant, is_planted};
 use crate::view::PeerQuestion;
 use crate::{View, switchover};
@@ -55,8 +55,8 @@ pub fn candidacy(view: &View<'_>, cluster: &Cluster) -> Candidacy {
         Answers::Rejecting => return Candidacy::unfit(Unfit::Starting),
         Answers::Unasked | Answers::Silent { .. } | Answers::Live(_) => {}
     }
-    if let Some(unfit) = without_guard(view) {
-        return Candidacy::Unfit(unfit, vec![Note::warning("Guard is required and there is none")]);
+    if let Some(unfit) = unwatched(view) {
+        return unfit;
     }
     if view.is_primary() {
         return running_primary(view, cluster);
@@ -65,14 +65,19 @@ pub fn candidacy(view: &View<'_>, cluster: &Cluster) -> Candidacy {
 }
 
 /// The row of the watchdog, which is required or not; a primary does not take its lock again without it either.
-fn without_guard(view: &View<'_>) -> Option<Unfit> {
-    match guarding(view) {
-        _ if view.settings.pause => None,
-        Guarding::Enough => None,
-        Guarding::Awaited if view.is_primary() => None,
-        Guarding::Awaited => Some(Unfit::WithoutGuard { because: None }),
-        Guarding::Missing(because) => Some(Unfit::WithoutGuard { because: Some(because.to_owned()) }),
-    }
+fn unwatched(view: &View<'_>) -> Option<Candidacy> {
+    let (by, because) = match guarding(view) {
+        _ if view.settings.pause => return None,
+        Guarding::Enough => return None,
+        Guarding::Awaited if view.is_primary() => return None,
+        Guarding::Awaited => (Watcher::Guard, None),
+        Guarding::Missing(by, because) => (by, Some(because.to_owned())),
+    };
+    let warning = match by {
+        Watcher::Guard => "Guard is required and there is none",
+        Watcher::Watchdog => "Watchdog device is not usable",
+    };
+    Some(Candidacy::Unfit(Unfit::Unwatched { by, because }, vec![Note::warning(warning)]))
 }
 
 /// Seconds until we may lead again after pre_promote refused (13.2).

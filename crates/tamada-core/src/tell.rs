@@ -10,7 +10,7 @@ use tamada_model::{
 use crate::agent::{Arm, Setup};
 use crate::decision::Reason;
 use crate::explain;
-use crate::guard::GuardState;
+use crate::guard::{GuardState, WatchdogState};
 use crate::memory::{Bootstrap, CheckpointAfterPromote, Memory};
 use crate::view::{JobView, Observation};
 
@@ -58,7 +58,7 @@ pub fn report(told: &Told<'_>) -> Report {
         tags: effective_tags(told.setup, told.memory),
         system_id: told.seen.and_then(system_id),
         scheduled_restart: told.memory.scheduled_restart.clone(),
-        watchdog_failed: is_unfit_for_want_of_a_guard(told),
+        watchdog_failed: is_unwatched(told),
         guard: guard(told),
         action: action(&told.job),
         next_pass: told.next_pass,
@@ -75,8 +75,12 @@ fn system_id(seen: &Observation) -> Option<tamada_model::SystemId> {
 }
 
 /// Members of the original know no guard, but they know whom a required watchdog keeps from leading.
-fn is_unfit_for_want_of_a_guard(told: &Told<'_>) -> bool {
-    told.setup.settings.guard == GuardMode::Required && guard(told) == Some(GuardStanding::Failed)
+fn is_unwatched(told: &Told<'_>) -> bool {
+    let watchdog_failed = match told.memory.watchdog {
+        WatchdogState::Failed(_) => true,
+        WatchdogState::NotRequired | WatchdogState::Resting | WatchdogState::Running => false,
+    };
+    watchdog_failed || told.setup.settings.guard == GuardMode::Required && guard(told) == Some(GuardStanding::Failed)
 }
 
 fn guard(told: &Told<'_>) -> Option<GuardStanding> {

@@ -22,6 +22,7 @@ use crate::execute::Hands;
 use crate::guard::Keeper;
 use crate::life::{self, Refusal};
 use crate::store::Opened;
+use crate::watchdog::Watchdog;
 use crate::{claim, clock, execute, gather, init, log, orphan, store};
 
 /// How long a member of our name may take to show that it lives (2.2).
@@ -92,6 +93,7 @@ fn assemble(
     let (restapi, restapi_config) = watch::channel(Arc::new(checked.restapi.clone()));
     let mut guard = Keeper::new(&checked.postgres, events.clone());
     guard.set_mode(checked.settings.guard);
+    let watchdog = Watchdog::new(events.clone(), &checked.watchdog, &checked.settings);
     let hands = Hands {
         name: checked.me.name.clone(),
         store,
@@ -101,6 +103,7 @@ fn assemble(
         broken: Default::default(),
         reports,
         guard,
+        watchdog,
         running: Default::default(),
         replies: Default::default(),
         leader: None,

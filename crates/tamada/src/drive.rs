@@ -94,6 +94,7 @@ impl Driver {
             | Event::Request(..)
             | Event::Setup(_)
             | Event::Guard(_)
+            | Event::Watchdog(_)
             | Event::Shutdown => {}
         }
         self.handle(event)
@@ -154,6 +155,7 @@ impl Driver {
         self.hands.paused = settings.pause;
         self.hands.loop_wait = settings.loop_wait;
         self.hands.guard.set_mode(settings.guard);
+        self.hands.watchdog.configure(&checked.watchdog, settings);
         self.hands.store.set_times(settings.ttl, settings.loop_wait, settings.retry_timeout);
         let restapi = Arc::new(checked.restapi.clone());
         self.restapi.send_if_modified(|old| {

@@ -12,6 +12,7 @@ use tamada_postgres::{Callback, CancelToken, JobHand, JobProgress, Postgres, Slo
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::guard::Keeper;
+use crate::watchdog::Watchdog;
 use crate::{clock, gather};
 
 pub struct Hands {
@@ -24,6 +25,7 @@ pub struct Hands {
     pub broken: Arc<Notify>,
     pub reports: watch::Sender<Arc<Report>>,
     pub guard: Keeper,
+    pub watchdog: Watchdog,
     pub running: BTreeMap<JobId, (String, CancelToken)>,
     pub replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     /// Who led when the store was last read; for the log's `Lock owner` line.
@@ -44,6 +46,7 @@ impl Hands {
     pub fn execute(&mut self, effect: Effect) -> Option<Leave> {
         match effect {
             Effect::Observe { within, leader_timeline } => {
+                self.watchdog.look();
                 let (store, postgres) = (self.store.clone(), self.postgres.clone());
                 self.spawn(async move { gather::observe(&*store, &postgres, within, leader_timeline).await });
             }
@@ -59,7 +62,10 @@ impl Hands {
             Effect::Start(id, job) => self.start(id, job),
             Effect::Cancel(id) => self.cancel(id),
             Effect::Fence => self.postgres.stop_now(),
-            Effect::Guard(arm) => self.guard.publish(arm),
+            Effect::Guard(arm) => {
+                self.guard.publish(arm);
+                self.watchdog.publish(arm);
+            }
             Effect::Reply(id, reply) => {
                 if let Some(answer) = self.replies.remove(&id) {
                     // Whoever asked may have gone meanwhile.
@@ -118,17 +124,22 @@ impl Hands {
     fn start(&mut self, id: JobId, job: Job) {
         let hand = JobHand::new(first_state(&job, self.postgres.state()));
         self.running.insert(id, (job.text(), hand.cancel.clone()));
-        self.follow_progress(id, hand.progress.subscribe());
+        let ends_postgres = matches!(job, Job::Stop { .. });
+        self.follow_progress(id, hand.progress.subscribe(), ends_postgres);
         let postgres = self.postgres.clone();
         self.spawn(async move { Event::JobEnded { id, end: postgres.run(job, hand).await } });
     }
 
-    fn follow_progress(&self, id: JobId, mut progress: watch::Receiver<JobProgress>) {
-        let events = self.events.clone();
+    fn follow_progress(&self, id: JobId, mut progress: watch::Receiver<JobProgress>, ends_postgres: bool) {
+        let (events, watchdog) = (self.events.clone(), self.watchdog.clone());
         tokio::spawn(async move {
             // Ends when the job drops its side.
             while progress.changed().await.is_ok() {
-                let event = match *progress.borrow_and_update() {
+                let progress = *progress.borrow_and_update();
+                if ends_postgres && !matches!(progress, JobProgress::Working(_)) {
+                    watchdog.no_clients();
+                }
+                let event = match progress {
                     JobProgress::Working(state) => Event::JobProgress { id, state: Some(state), shut_down: None },
                     JobProgress::ShutDown(position) => {
                         Event::JobProgress { id, state: None, shut_down: Some(position) }
@@ -151,6 +162,7 @@ impl Hands {
 
     pub fn job_ended(&mut self, id: JobId) {
         self.running.remove(&id);
+        self.watchdog.job_ended();
     }
 
     fn command(&self, command: Command) {

@@ -19,6 +19,7 @@ mod orphan;
 mod signals;
 mod store;
 mod voter;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

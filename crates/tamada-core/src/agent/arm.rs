@@ -1,4 +1,4 @@
-//! What the guard is told: until when PostgreSQL may be writable without us saying so again.
+//! What the guard and the watchdog are told: until when PostgreSQL may be writable without us saying so again.
 //!
 //! 1. a leads and is frozen, or killed. Its PostgreSQL goes on.
 //! 2. Its lease ends; b takes the lock and is promoted.
@@ -13,6 +13,8 @@ use std::time::Duration;
 use tamada_model::{Mono, Now};
 
 use super::{Agent, Effect};
+use crate::decision::Reason;
+use crate::guard::Watcher;
 use crate::plant::{Plant, is_planted};
 
 /// What the guard is to believe from now on.
@@ -56,7 +58,10 @@ impl Agent {
         // 2. We are started, see a standby, and let the guard go; then we are frozen.
         // 3. The standby is a primary, and nobody watches it.
         // Therefore what a predecessor armed is let go only when PostgreSQL does not run, or its lease must have ended.
-        if let Some(seen) = self.seen.as_ref().filter(|_| !may_be_writable) {
+        // A watchdog that is required must run before the promotion begins.
+        let watchdog_is_awaited = self.because == Some(Reason::WaitingFor(Watcher::Watchdog));
+        let rests = !may_be_writable && !watchdog_is_awaited;
+        if let Some(seen) = self.seen.as_ref().filter(|_| rests) {
             let ended = age > self.setup.settings.ttl;
             let ours = self.armed.is_some() || ended || !seen.postgres.process.is_running();
             return ours.then_some(Arm::Off);

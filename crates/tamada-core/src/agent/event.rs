@@ -10,7 +10,7 @@ use tamada_model::{
 };
 
 use crate::decision::{Fact, Leave, Note};
-use crate::guard::GuardState;
+use crate::guard::{GuardState, WatchdogState};
 use crate::plan::{Command, DcsWrite, WriteOutcome};
 use crate::view::Asked;
 
@@ -63,6 +63,8 @@ pub enum Event {
     Setup(Box<Setup>),
     /// The guard is there, or there is none.
     Guard(GuardState),
+    /// How the kernel's watchdog stands.
+    Watchdog(WatchdogState),
     Shutdown,
 }
 
@@ -88,7 +90,7 @@ pub enum Effect {
     Cancel(JobId),
     /// SIGQUIT to the postmaster at once, whatever else goes on.
     Fence,
-    /// Tell the guard, at once and before what follows.
+    /// Tell the guard and the watchdog, at once and before what follows.
     Guard(Arm),
     Reply(RequestId, Reply),
     Log(Note),

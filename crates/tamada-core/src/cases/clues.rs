@@ -12,7 +12,7 @@ use tamada_model::{
 use super::describe::started;
 use super::scene::schedule_at;
 use super::words::Words;
-use crate::guard::GuardState;
+use crate::guard::{GuardState, WatchdogState};
 use crate::memory::{Bootstrap, CheckpointAfterPromote, ComesBack, Rewind, StepDownMode};
 use crate::plan::WriteOutcome;
 use crate::view::JobView;
@@ -93,6 +93,15 @@ pub fn guard(words: &mut Words<'_>) -> GuardState {
         "ready" => GuardState::Ready,
         "starting" => GuardState::Starting,
         why => GuardState::Failed(why.to_owned()),
+    }
+}
+
+/// `resting`, `running`, or why it cannot be used.
+pub fn watchdog(words: &mut Words<'_>) -> WatchdogState {
+    match words.rest() {
+        "resting" => WatchdogState::Resting,
+        "running" => WatchdogState::Running,
+        why => WatchdogState::Failed(why.to_owned()),
     }
 }
 

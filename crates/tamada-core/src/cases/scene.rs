@@ -120,6 +120,7 @@ impl Scene {
             ("upstream", "") => self.recovery = Some(clues::recovery(&mut words)),
             ("divergence", "") => self.divergence = Some(clues::divergence(&mut words)),
             ("guard", "") => self.memory.guard = clues::guard(&mut words),
+            ("watchdog", "") => self.memory.watchdog = clues::watchdog(&mut words),
             ("memory", "") => clues::memory(&mut words, &mut self.memory, self.now),
             ("job", "") => self.job = clues::job(&mut words, self.now),
             _ => panic!("do not understand: {line}"),

@@ -129,6 +129,7 @@ impl Story {
         match key {
             "bell" => Some(Event::Wake),
             "guard" => Some(Event::Guard(clues::guard(&mut words))),
+            "watchdog" => Some(Event::Watchdog(clues::watchdog(&mut words))),
             "shutdown" => Some(Event::Shutdown),
             "job ends" => {
                 let Some(id) = self.job.take() else {

@@ -91,7 +91,7 @@ fn start_failed(view: &View<'_>) -> Step {
 
 /// 8.1, 8.4, 8.8: the lock is ours and freshly renewed.
 fn with_lock(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
-    if let Some(step) = super::leading::unguarded(view) {
+    if let Some(step) = super::leading::unwatched(view) {
         return step;
     }
     let timeout = view.settings.primary_start_timeout;

@@ -128,7 +128,7 @@ fn standing(because: &Unfit) -> Standing {
         | Unfit::TimelineBehindCluster { .. }
         | Unfit::Paused
         | Unfit::NotInFailsafe
-        | Unfit::WithoutGuard { .. }
+        | Unfit::Unwatched { .. }
         | Unfit::LagsBehindLeader { .. }
         | Unfit::PositionUnknown
         | Unfit::TimelineUnknown

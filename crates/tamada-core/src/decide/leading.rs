@@ -7,7 +7,7 @@ use std::time::Duration;
 use tamada_model::{Answers, Cluster, Initialize, Role};
 
 use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
-use crate::guard::{Guarding, guarding};
+use crate::guard::{Guarding, Watcher, awaited, guarding};
 use crate::history::{self, Needed};
 use crate::memory::{CheckpointAfterPromote, Mark, Rewind, StepDownMode};
 use crate::plant::{Plant, is_planted};
@@ -34,7 +34,7 @@ pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     if let Some(step) = refused(view) {
         return step;
     }
-    if let Some(step) = unguarded(view) {
+    if let Some(step) = unwatched(view) {
         return step;
     }
     match renew(view) {
@@ -78,21 +78,21 @@ fn refused(view: &View<'_>) -> Option<Step> {
     Some(decision.into())
 }
 
-/// 13.1, with a guard in the place of the watchdog.
-pub fn unguarded(view: &View<'_>) -> Option<Step> {
-    let Guarding::Missing(because) = guarding(view) else { return None };
+/// 13.1, for the watchdog and the guard.
+pub fn unwatched(view: &View<'_>) -> Option<Step> {
+    let Guarding::Missing(by, because) = guarding(view) else { return None };
     if view.settings.pause {
         return None;
     }
     let was_primary = view.is_primary();
-    let because = Reason::NoGuard { because: because.to_owned(), was_primary };
-    let decision = match was_primary {
-        true => Decision::new(Verdict::StepDown(StepDownMode::Graceful), because)
-            .note(Note::error("Demoting self because there is no guard")),
-        false => Decision::new(Verdict::Release(None), because)
-            .note(Note::error("Not promoting self because there is no guard")),
+    let reason = Reason::Unwatched { by, because: because.to_owned(), was_primary };
+    let (verdict, what) = match was_primary {
+        true => (Verdict::StepDown(StepDownMode::Graceful), "Demoting self because"),
+        false => (Verdict::Release(None), "Not promoting self because"),
     };
-    Some(decision.into())
+    // The watchdog's sentence, which is the original's, says it already.
+    let note = (by == Watcher::Guard).then(|| Note::error(format!("{what} there is no guard")));
+    Some(Decision::new(verdict, reason).notes(note).into())
 }
 
 /// 10.1: in pause the lock of a standby goes back, unless a named candidate is about to be promoted.
@@ -171,8 +171,8 @@ fn promote(view: &View<'_>, lease: HeldLease) -> Step {
             return Decision::stay(Reason::PostgresSilent { because: because.clone() }).into();
         }
     }
-    if guarding(view) == Guarding::Awaited && !view.settings.pause {
-        return Decision::stay(Reason::WaitingForGuard).into();
+    if let Some(watcher) = awaited(view) {
+        return Decision::stay(Reason::WaitingFor(watcher)).into();
     }
     let left = view.now.mono.until(lease.fence_at());
     if left < LEAST_TO_PROMOTE && !is_planted(Plant::PromotionUnchecked) {

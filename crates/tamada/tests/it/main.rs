@@ -31,3 +31,4 @@ mod refusals;
 mod store;
 mod town;
 mod voters;
+mod watchdog;
