@@ -335,6 +335,7 @@ impl Agent {
             recovery_match: asked.recovery_match.or(own.recovery_match),
             divergence: asked.divergence.or(own.divergence),
             history_file: asked.history_file.or(own.history_file),
+            origin: asked.origin.or(own.origin),
             renewal: own.renewal,
         };
         self.decide_and_act(now, effects);

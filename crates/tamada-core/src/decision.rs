@@ -38,6 +38,8 @@ pub enum Fact {
     Divergence(Upstream),
     /// The local history file of this timeline.
     HistoryFile(Timeline),
+    /// What a timeline that our data came through began with.
+    Origin(Timeline),
 }
 
 impl Fact {
@@ -47,6 +49,7 @@ impl Fact {
             Fact::RecoveryMatch(_) => 1,
             Fact::Divergence(_) => 2,
             Fact::HistoryFile(_) => 3,
+            Fact::Origin(_) => 4,
         }
     }
 }

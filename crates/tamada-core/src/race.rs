@@ -236,11 +236,19 @@ fn began_elsewhere(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
 }
 
 fn began_otherwise(view: &View<'_>, cluster: &Cluster) -> Option<Candidacy> {
-    let (mine, published) = (view.present()?.origin?, cluster.status.origin?);
-    if mine.timeline != published.timeline || mine == published {
+    let published = cluster.status.origin?;
+    let mine = match view.timeline()?.cmp(&published.timeline) {
+        Ordering::Less => return None,
+        Ordering::Equal => view.present()?.origin,
+        Ordering::Greater => match view.seen.asked.origin {
+            None => return Some(Candidacy::Ask(Fact::Origin(published.timeline))),
+            Some(found) => found,
+        },
+    };
+    if mine? == published {
         return None;
     }
-    let mine = mine.timeline;
+    let mine = published.timeline;
     let note = Note::info(format!("My timeline {mine} began at the same place as the cluster's, with another record"));
     Some(Candidacy::Unfit(Unfit::TwinOfClustersTimeline { mine }, vec![note]))
 }

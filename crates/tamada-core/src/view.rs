@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tamada_model::{
-    Answers, Cluster, DataDir, Divergence, Document, HistoryFile, Job, Live, Lsn, Me, MemberName, Mono, Now,
+    Answers, Cluster, DataDir, Divergence, Document, HistoryFile, Job, Live, Lsn, Me, MemberName, Mono, Now, Origin,
     PeerAnswer, PostgresFacts, Present, RecoveryMatch, Role, Settings, ShutdownPosition, State, SystemId, Timeline,
     Upstream,
 };
@@ -58,6 +58,8 @@ pub struct Asked {
     pub divergence: Option<Divergence>,
     /// The inner `None`: there is no such file.
     pub history_file: Option<Option<HistoryFile>>,
+    /// The inner `None`: its first record is not here.
+    pub origin: Option<Option<Origin>>,
     /// How our renewal in this pass ended.
     pub renewal: Option<crate::WriteOutcome>,
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tamada_model::{Answers, DataDir, Live, PostgresFacts, Present, Process, Standing, State, Timeline};
+use tamada_model::{Answers, DataDir, Live, Origin, PostgresFacts, Present, Process, Standing, State, Timeline};
 
 use crate::clock::{Deadline, now};
 use crate::inspect::data_dir::{self, Files, Seen};
@@ -14,6 +14,9 @@ use crate::process::pid_file::Status;
 use crate::process::postmaster::Postmaster;
 use crate::tools::Tool;
 use crate::{PgError, Postgres};
+
+/// Two small files.
+const ORIGIN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is asked of a look.
 #[derive(Clone, Copy, Debug)]
@@ -98,14 +101,23 @@ impl Postgres {
         let known = self.memory().origin.filter(|origin| origin.timeline == timeline);
         present.origin = match (known, present.control.as_ref().and_then(control::segment_size)) {
             (None, Some(segment_size)) if timeline != Timeline::FIRST => {
-                let data_dir = self.data_dir();
-                let read = move || origin::read(&data_dir, timeline, segment_size);
-                self.0.disk.look(deadline.left() / 2, read).await.ok().flatten()
+                self.read_origin(timeline, segment_size, deadline.left() / 2).await
             }
             (known, _) => known,
         };
         self.memory().origin = present.origin;
         data
+    }
+
+    async fn read_origin(&self, timeline: Timeline, segment_size: u64, within: Duration) -> Option<Origin> {
+        let data_dir = self.data_dir();
+        self.0.disk.look(within, move || origin::read(&data_dir, timeline, segment_size)).await.ok().flatten()
+    }
+
+    /// Of a timeline that our data came through; `None` where its first record is not here any more.
+    pub async fn origin(&self, timeline: Timeline) -> Option<Origin> {
+        let segment_size = self.memory().control.as_ref().and_then(control::segment_size)?;
+        self.read_origin(timeline, segment_size, ORIGIN_PATIENCE).await
     }
 
     /// What was known of a directory that is gone, or about to be replaced.

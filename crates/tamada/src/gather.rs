@@ -64,6 +64,7 @@ pub async fn gather(facts: BTreeSet<Fact>, postgres: &Postgres, client: &Client)
                 let late = |_| Divergence::Undecided { because: format!("no answer within {DIVERGENCE:?}") };
                 asked.divergence = Some(found.unwrap_or_else(late));
             }
+            Fact::Origin(timeline) => asked.origin = Some(postgres.origin(timeline).await),
             Fact::HistoryFile(timeline) => asked.history_file = Some(postgres.history_file(timeline).await),
         }
     }

@@ -123,6 +123,11 @@ pub fn origin(words: &mut Words<'_>) -> Origin {
     Origin { timeline, checksum }
 }
 
+/// `tl 3 a1` or `not here`
+pub fn origin_or_none(words: &mut Words<'_>) -> Option<Origin> {
+    (!words.eat("not here")).then(|| origin(words))
+}
+
 pub fn recovery(words: &mut Words<'_>) -> RecoveryMatch {
     match words.rest() {
         "fits" => RecoveryMatch::Same,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tamada_model::{
     Asks, Cluster, Divergence, Document, FailoverRequest, HistoryEntry, HistoryFile, Initialize, Me, MemberName,
-    Members, Mono, Now, PeerAnswer, PostgresFacts, RecoveryMatch, Schedule, Settings, Stamp, Stamped, Tags, Upstream,
-    Wall,
+    Members, Mono, Now, Origin, PeerAnswer, PostgresFacts, RecoveryMatch, Schedule, Settings, Stamp, Stamped, Tags,
+    Upstream, Wall,
 };
 
 use super::describe::{other, other_system_id, our_system_id, ours};
@@ -31,6 +31,7 @@ pub struct Scene {
     pub former: Members,
     pub former_leader: Option<MemberName>,
     pub recovery: Option<RecoveryMatch>,
+    pub origin: Option<Option<Origin>>,
     pub divergence: Option<Divergence>,
     pub history_file: Option<Option<HistoryFile>>,
     pub renewal: Option<WriteOutcome>,
@@ -76,6 +77,7 @@ impl Default for Scene {
             former: Members::new(),
             former_leader: None,
             recovery: None,
+            origin: None,
             divergence: None,
             history_file: None,
             renewal: None,
@@ -102,6 +104,7 @@ impl Scene {
             ("member", name) => self.set_other(name, &mut words, false),
             ("initialize", "") => self.set_initialize(&mut words),
             ("request", "") => self.set_request(&mut words),
+            ("origin", "") => self.origin = Some(clues::origin_or_none(&mut words)),
             ("published", "origin") => self.cluster.status.origin = Some(clues::origin(&mut words)),
             ("published", "") => self.cluster.status.optime = words.lsn(),
             ("slots", "") => {
@@ -319,6 +322,10 @@ impl Scene {
             Fact::HistoryFile(_) => {
                 asked.history_file = self.history_file.clone();
                 asked.history_file.is_some()
+            }
+            Fact::Origin(_) => {
+                asked.origin = self.origin;
+                asked.origin.is_some()
             }
         }
     }

@@ -65,6 +65,7 @@ pub fn fact(fact: &Fact) -> String {
         }
         Fact::RecoveryMatch(to) => format!("whether the recovery configuration fits following {}", upstream(to)),
         Fact::Divergence(from) => format!("whether our data left the history of {}", upstream(from)),
+        Fact::Origin(timeline) => format!("what timeline {timeline} of ours began with"),
         Fact::HistoryFile(timeline) => format!("for the local history file of timeline {timeline}"),
     }
 }

@@ -226,6 +226,8 @@ async fn wal_of_another_timeline_that_a_standby_has_only_received_is_seen() {
     assert_eq!(of_c.map(|origin| origin.timeline), Some(second));
     assert_ne!(of_b, of_c, "each with its own time");
     assert_eq!(of_d, of_b, "it has the record of whom it follows");
+    assert_eq!(d.postgres.origin(second).await, of_b);
+    assert_eq!(d.postgres.origin(second.next()).await, None);
     // No restart point: pg_control tells of the first timeline only.
     d.signal(libc::SIGQUIT);
     d.until("it is gone", |facts| facts.process == Process::Absent).await;

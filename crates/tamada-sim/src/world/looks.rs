@@ -33,6 +33,10 @@ impl World {
                     asked.divergence = Some(found);
                     self.near()
                 }
+                Fact::Origin(timeline) => {
+                    asked.origin = Some(self.fleet.origin_of(host, *timeline));
+                    self.near()
+                }
                 Fact::HistoryFile(timeline) => {
                     asked.history_file = Some(self.fleet.history_file(host, *timeline));
                     self.near()
