@@ -109,6 +109,8 @@ pub enum Due {
 pub enum GuardAct {
     Fence,
     Kill,
+    /// The instant has passed, and nobody has moved it on.
+    LookAgain,
     /// The agent has noticed that its guard is gone, and has started another.
     Return,
 }

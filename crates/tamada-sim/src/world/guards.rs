@@ -11,6 +11,8 @@ use crate::plant::Planted;
 
 /// How soon a living agent has another guard.
 const RETURNS: Duration = Duration::from_millis(30);
+/// An instant that passed stays in force: what is started later, by a job of an agent that stands still, is stopped too.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 impl World {
     pub(super) fn arm_guard(&mut self, host: Host, arm: Arm) {
@@ -63,8 +65,9 @@ impl World {
                     self.queue.put(self.now + RETURNS, Due::Guard { host, version, act });
                 }
             }
-            GuardAct::Fence | GuardAct::Kill if !member.guard.lives || member.guard.version != version => {}
-            GuardAct::Fence | GuardAct::Kill if self.plants.has(Planted::NoGuard) => {}
+            GuardAct::Fence | GuardAct::Kill | GuardAct::LookAgain
+                if !member.guard.lives || member.guard.version != version => {}
+            GuardAct::Fence | GuardAct::Kill | GuardAct::LookAgain if self.plants.has(Planted::NoGuard) => {}
             GuardAct::Fence => {
                 self.diary.note(self.now, Some(host), || "the guard stops PostgreSQL".into());
                 self.with_fleet(|fleet, now, _| fleet.fence(host, now));
@@ -72,6 +75,21 @@ impl World {
             GuardAct::Kill => {
                 self.diary.note(self.now, Some(host), || "the guard kills what is left of PostgreSQL".into());
                 self.with_fleet(|fleet, now, _| fleet.kill_postmaster(host, now));
+                self.queue.put(self.now + LOOK_AGAIN, Due::Guard { host, version, act: GuardAct::LookAgain });
+            }
+            GuardAct::LookAgain => self.look_again(host, version),
+        }
+    }
+
+    /// As long as there is an agent that might start something.
+    fn look_again(&mut self, host: Host, version: u32) {
+        match self.members[host.0].life {
+            Life::Dead => {}
+            Life::Waking(_) | Life::Up(_) if self.fleet.is_running(host) => {
+                self.guard_acts(host, version, GuardAct::Kill);
+            }
+            Life::Waking(_) | Life::Up(_) => {
+                self.queue.put(self.now + LOOK_AGAIN, Due::Guard { host, version, act: GuardAct::LookAgain });
             }
         }
     }
