@@ -211,7 +211,7 @@ impl Wal {
     }
 
     /// Branch after branch towards the root, each with the last position of it that counts.
-    fn path(&self, to: Point) -> impl Iterator<Item = Point> + '_ {
+    pub fn path(&self, to: Point) -> impl Iterator<Item = Point> + '_ {
         std::iter::successors(Some(self.canonical(to)), |(id, _)| self.branch(*id).parent)
     }
 

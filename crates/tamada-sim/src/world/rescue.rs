@@ -121,12 +121,13 @@ impl World {
         reaches && (is_in_time || !self.script.check_timeline)
     }
 
-    /// It has found that another member was promoted to a timeline of its number, and there was one.
+    /// It has found that another member was promoted to a timeline of a number that it came through, and there was one.
     fn is_of_no_use(&self, host: Host) -> bool {
         let wal = self.fleet.wal();
-        let Some((own, _)) = self.fleet.data(host) else { return false };
-        let mut namesakes = wal.branches().iter().filter(|branch| branch.timeline == wal.timeline(own));
-        namesakes.nth(1).is_some() && self.says(host, "name it in a manual failover")
+        let Some(own) = self.fleet.data(host) else { return false };
+        let alike = |timeline| wal.branches().iter().filter(move |branch| branch.timeline == timeline);
+        let has_namesakes = wal.path(own).any(|(branch, _)| alike(wal.timeline(branch)).nth(1).is_some());
+        has_namesakes && self.says(host, "name it in a manual failover")
     }
 
     fn says(&self, host: Host, words: &str) -> bool {
@@ -266,6 +267,27 @@ mod tests {
         assert!(!world.is_told(plight), "nobody has said so yet");
         world.help(plight);
         assert!(world.store.raw("failover").is_some());
+    }
+
+    #[test]
+    fn of_no_use_is_who_says_so_and_came_through_a_timeline_of_which_there_are_two() {
+        let mut world = whole();
+        for member in &mut world.members {
+            member.agent_runs = Runs::Still;
+            member.guard.lives = false;
+            let mut report = (**member.report.as_ref().expect("it has told")).clone();
+            report.because = "reinitialize this member, or name it in a manual failover".to_owned();
+            member.report = Some(report.into());
+        }
+        world.store.delete_raw("leader", world.now);
+        assert_eq!(world.plight(), None, "they say so, and it is not true");
+        for host in [B, C] {
+            world.with_fleet(|fleet, now, _| fleet.promote_by_hand(host, now));
+            world.passes(Duration::from_secs(10));
+        }
+        world.with_fleet(|fleet, now, _| fleet.kill_postmaster(A, now));
+        assert!(!world.is_of_no_use(A));
+        assert!(world.is_of_no_use(B) && world.is_of_no_use(C));
     }
 
     #[test]
