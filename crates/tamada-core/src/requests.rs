@@ -2,7 +2,7 @@
 //! the store (switchover, configuration) do not come through here; they are written and then seen like anybody else's.
 
 use tamada_model::{
-    CloneSource, Cluster, Job, JobEnd, Reinitialize, Reply, Request, RestartConditions, ScheduledRestart,
+    CloneSource, Cluster, Job, JobEnd, Member, Reinitialize, Reply, Request, RestartConditions, ScheduledRestart,
 };
 
 use crate::restart::{conditions_hold, job};
@@ -99,18 +99,31 @@ fn reinitialize(view: &View<'_>, wish: Reinitialize, busy: Option<&str>) -> Answ
     if view.has_lock() || view.memory.lease.is_some() {
         return Answer::Reply(Reply::text(503, "I am the leader, can not reinitialize"));
     }
-    match busy {
-        Some(_) if wish.force => return Answer::CancelFirst,
-        Some(action) => return Answer::Reply(in_progress(action)),
-        None => {}
+    let Some(source) = source(view, cluster, wish) else {
+        return Answer::Reply(Reply::text(503, "Cluster has no leader, can not reinitialize"));
+    };
+    if !gives_copies(cluster, &source) {
+        return Answer::Reply(Reply::text(503, "PostgreSQL of the leader does not run, can not reinitialize"));
     }
-    match source(view, cluster, wish) {
-        Some(source) => Answer::Reinitialize(Job::Reinitialize {
+    match busy {
+        Some(_) if wish.force => Answer::CancelFirst,
+        Some(action) => Answer::Reply(in_progress(action)),
+        None => Answer::Reinitialize(Job::Reinitialize {
             source,
             then_follow: upstream::wanted(view, cluster),
             only_basebackup: wish.from_leader,
         }),
-        None => Answer::Reply(Reply::text(503, "Cluster has no leader, can not reinitialize")),
+    }
+}
+
+/// 1. a leads, and stops for a switchover. Its disk loses everything.
+/// 2. An operator reinitializes b: the data is removed, and there is nothing to copy.
+///
+/// Therefore nothing is removed while the source does not run. (The original removes it.)
+fn gives_copies(cluster: &Cluster, source: &CloneSource) -> bool {
+    match source {
+        CloneSource::Member { member, .. } => cluster.member(&member.name).is_some_and(Member::is_running),
+        CloneSource::Remote(_) | CloneSource::WithoutLeader => true,
     }
 }
 

@@ -210,6 +210,22 @@ impl Wal {
         }
     }
 
+    /// Where this one's timeline began: who went on from where somebody else already had is on a branch of its own.
+    pub fn first_of_timeline(&self, branch: BranchId) -> BranchId {
+        let parent = |branch: &BranchId| self.branch(*branch).parent.map(|(parent, _)| parent);
+        let same = |branch: &BranchId| parent(branch).filter(|parent| self.timeline(*parent) == self.timeline(*branch));
+        std::iter::successors(Some(branch), same).last().unwrap_or(branch)
+    }
+
+    /// Whether both have been on timelines of one number that were two.
+    pub fn were_namesakes(&self, a: Point, b: Point) -> bool {
+        let is_other = |(branch, _): Point| {
+            let namesake = self.on_timeline(self.timeline(branch), b);
+            namesake.is_some_and(|(namesake, _)| namesake != branch)
+        };
+        self.path(a).any(is_other)
+    }
+
     /// Branch after branch towards the root, each with the last position of it that counts.
     pub fn path(&self, to: Point) -> impl Iterator<Item = Point> + '_ {
         std::iter::successors(Some(self.canonical(to)), |(id, _)| self.branch(*id).parent)

@@ -347,6 +347,8 @@ pub fn other(name: &MemberName, words: &mut Words<'_>) -> Other {
             silent = true;
         } else if words.eat("gone") {
             gone = true;
+        } else if words.eat("stopped") {
+            record.state = Some(State::Stopped.text().into());
         } else if words.eat("watchdog failed") {
             status.watchdog_failed = true;
         } else if !(position(words, &mut record, &mut status) || record_words(words, &mut record)) {

@@ -292,12 +292,13 @@ impl Fleet {
         kept_from: Lsn,
     ) -> LastWal {
         let Some((branch, _)) = self.wal.on_timeline(timeline, files.end) else { return LastWal::Unknown };
-        let begun = self.wal.branch(branch).parent.map_or(Lsn::ZERO, |(_, fork)| fork);
+        let first = self.wal.branch(self.wal.first_of_timeline(branch));
+        let begun = first.parent.map_or(Lsn::ZERO, |(_, fork)| fork);
         let written = if timeline < local.timeline { left } else { left.min(local.written) };
         let end = match timeline.cmp(&local.timeline) {
             Ordering::Less | Ordering::Equal if written > begun => Some(written),
             Ordering::Less | Ordering::Equal | Ordering::Greater => {
-                self.wal.branch(branch).records.first().map(|record| record.end).filter(|_| begun >= kept_from)
+                first.records.first().map(|record| record.end).filter(|_| begun >= kept_from)
             }
         };
         match end {

@@ -116,9 +116,15 @@ impl Fleet {
         self.node_mut(host).faults.rewinds_fail = times;
     }
 
-    /// How long a fast stop works on its last checkpoint; `None`: as usual.
-    pub fn stop_takes(&mut self, host: Host, span: Option<Duration>) {
+    /// How long a fast stop works on its last checkpoint; `None`: as usual, and one that runs is soon done.
+    pub fn stop_takes(&mut self, host: Host, span: Option<Duration>, now: Moment) {
+        self.now = now;
         self.node_mut(host).faults.stop_takes = span;
+        let (life, server) = (self.node(host).life, &self.node(host).server);
+        if span.is_none() && server.as_ref().is_some_and(|server| server.phase == Phase::ShuttingDown) {
+            let takes = self.takes(host, 100, 1000);
+            self.later(host, takes, What::ShutDown(life));
+        }
     }
 
     pub fn replay_lag(&mut self, host: Host, lag: Duration, now: Moment) {

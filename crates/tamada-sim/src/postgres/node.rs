@@ -210,6 +210,8 @@ pub(crate) struct Supervisor {
     pub control: Option<Control>,
     /// A standby's timeline as last asked; asked anew only if it does not fit the leader's.
     pub timeline: Cell<Option<Timeline>>,
+    /// By a healthy leader, one after the other.
+    pub failed_rewinds: u32,
 }
 
 impl Supervisor {
@@ -222,6 +224,7 @@ impl Supervisor {
             pending_callback: false,
             control: None,
             timeline: Cell::new(None),
+            failed_rewinds: 0,
         }
     }
 
@@ -233,6 +236,7 @@ impl Supervisor {
     pub fn forget_data(&mut self) {
         self.control = None;
         self.timeline.set(None);
+        self.failed_rewinds = 0;
     }
 }
 

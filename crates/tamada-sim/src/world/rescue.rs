@@ -11,7 +11,7 @@ use tamada_model::Lsn;
 use tamada_wire::keys::{HISTORY, INITIALIZE, parse_history};
 
 use super::World;
-use crate::fault::{Operation, Switch};
+use crate::fault::{Fault, LostKey, Operation, Switch};
 use crate::wal::BranchId;
 use crate::{Host, Moment};
 
@@ -25,7 +25,7 @@ pub enum Plight {
     /// The cluster's identity is gone from the store, and everybody with data is a standby whose agent has forgotten it;
     /// this one has the most.
     Nameless(Host),
-    /// The end of the pause got lost with the configuration, and nobody is there who would write it anew.
+    /// The end of the pause got lost with the configuration.
     StillPaused,
     /// Nobody else has any data, and this one's was not the last leader's.
     Alone(Host),
@@ -69,6 +69,9 @@ impl World {
     }
 
     pub(crate) fn plight(&self) -> Option<Plight> {
+        if self.is_still_paused() {
+            return Some(Plight::StillPaused);
+        }
         match self.store.leader() {
             None => self.nobody_may_lead(),
             Some((leader, _)) => {
@@ -81,22 +84,35 @@ impl World {
 
     fn nobody_may_lead(&self) -> Option<Plight> {
         let with_data: Vec<Host> = self.hosts().filter(|host| self.fleet.is_whole(*host)).collect();
-        let best =
-            with_data.iter().copied().max_by_key(|host| (self.has_enough(*host), self.timeline_and_end(*host)))?;
-        if self.is_paused() {
-            return Some(Plight::StillPaused);
-        }
-        if self.store.raw(INITIALIZE).is_none() {
+        let rank = |host: &Host| (!self.is_beside(*host), self.has_enough(*host), self.timeline_and_end(*host));
+        let best = with_data.iter().copied().max_by_key(rank)?;
+        if self.store.raw(INITIALIZE).is_none() && !with_data.iter().any(|host| self.will_name_it(*host)) {
             return Some(Plight::Nameless(best));
         }
         if with_data == [best] && !self.is_tagged(best) {
             return Some(Plight::Alone(best));
         }
-        let may_lead = |host: &Host| !self.is_tagged(*host) && self.has_enough(*host) && !self.is_of_no_use(*host);
-        if with_data.iter().any(may_lead) {
+        if with_data.iter().any(|host| self.may_lead(*host)) {
             return None;
         }
         Some(if self.is_tagged(best) { Plight::Tagged(best) } else { Plight::Behind(best) })
+    }
+
+    /// A leader that had not read it yet has written back what it knew.
+    fn is_still_paused(&self) -> bool {
+        let lost = |fault: &Fault| *fault == Fault::StoreLoses(LostKey::Config);
+        self.is_paused() && self.script.faults.iter().any(|planned| lost(&planned.fault))
+    }
+
+    fn may_lead(&self, host: Host) -> bool {
+        !self.is_tagged(host) && self.has_enough(host) && !self.is_of_no_use(host)
+    }
+
+    /// Its agent has read the cluster's identity before, and writes it down as soon as it leads; or at once, if the data is
+    /// a primary's or does not run.
+    fn will_name_it(&self, host: Host) -> bool {
+        let is_standby = self.fleet.is_running(host) && !self.fleet.is_primary(host);
+        self.members[host.0].agent().is_some() && (self.may_lead(host) || !is_standby)
     }
 
     fn timeline_and_end(&self, host: Host) -> Option<(u32, Lsn)> {
@@ -130,6 +146,14 @@ impl World {
         has_namesakes && self.says(host, "name it in a manual failover")
     }
 
+    /// It has been on another timeline of a number that the last leader was on.
+    fn is_beside(&self, host: Host) -> bool {
+        let wal = self.fleet.wal();
+        let leaders = self.operator.led_on.map(|branch| (branch, wal.branch(branch).end));
+        let both = self.fleet.data(host).zip(leaders);
+        both.is_some_and(|(own, leaders)| wal.were_namesakes(own, leaders))
+    }
+
     fn says(&self, host: Host, words: &str) -> bool {
         self.members[host.0].report.as_ref().is_some_and(|report| report.because.contains(words))
     }
@@ -139,13 +163,14 @@ impl World {
         self.operator.led_on
     }
 
-    /// It has left the leader's history or is about to, or lacks WAL that the leader has no more, or is a mixture.
+    /// It has left the leader's history or is about to, and no rewind helps; or it lacks WAL that the leader has no more, or
+    /// is a mixture.
     fn is_hopeless(&self, host: Host, leader: Host) -> Option<Plight> {
         if self.fleet.system_id(host) != self.fleet.system_id(leader) {
             return Some(Plight::Foreign(host));
         }
         let (here, there) = self.fleet.data(host).zip(self.fleet.data(leader))?;
-        let astray = !self.fleet.wal().is_ancestor(here, there);
+        let astray = !self.fleet.wal().is_ancestor(here, there) && !self.fleet.will_be_rewound(host, leader);
         let never = self.fleet.never_streams(host, leader) || self.fleet.heads_elsewhere(host, leader);
         let needs_copy = astray || !self.fleet.is_whole(host) || never;
         needs_copy.then_some(Plight::NeedsCopy(host))
@@ -157,7 +182,7 @@ impl World {
         match plight {
             Plight::StillPaused => self.hosts().any(|host| says(host, "paused")),
             // They refuse to run, and say so in their logs.
-            Plight::Nameless(_) => self.members.iter().any(|member| member.agent().is_none()),
+            Plight::Nameless(host) => self.members[host.0].agent().is_none(),
             Plight::Foreign(host) => self.members[host.0].agent().is_none(),
             Plight::Tagged(host) => says(host, "forbids this member to lead"),
             Plight::Behind(host) | Plight::Alone(host) => says(host, "manual failover"),
@@ -217,6 +242,7 @@ impl World {
 mod tests {
     use super::*;
     use crate::diary::Diary;
+    use crate::fault::{Planned, When};
     use crate::member::Runs;
     use crate::plant::Plants;
     use crate::script::{Script, Times};
@@ -232,6 +258,16 @@ mod tests {
         world.passes(Duration::from_secs(60));
         assert_eq!(world.plight(), None);
         world
+    }
+
+    impl World {
+        /// PostgreSQL alone goes on.
+        fn stand_still(&mut self) {
+            for member in &mut self.members {
+                member.agent_runs = Runs::Still;
+                member.guard.lives = false;
+            }
+        }
     }
 
     fn without_leader() -> World {
@@ -272,9 +308,8 @@ mod tests {
     #[test]
     fn of_no_use_is_who_says_so_and_came_through_a_timeline_of_which_there_are_two() {
         let mut world = whole();
+        world.stand_still();
         for member in &mut world.members {
-            member.agent_runs = Runs::Still;
-            member.guard.lives = false;
             let mut report = (**member.report.as_ref().expect("it has told")).clone();
             report.because = "reinitialize this member, or name it in a manual failover".to_owned();
             member.report = Some(report.into());
@@ -291,12 +326,38 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_whose_end_got_lost_is_ended_whoever_leads() {
+        let mut world = whole();
+        world.members[B.0].setup.settings.pause = true;
+        assert_eq!(world.plight(), None, "nobody has deleted anything");
+        let lost = Fault::StoreLoses(LostKey::Config);
+        world.script.faults.push(Planned { at: Duration::ZERO, when: When::Then, lasts: Duration::ZERO, fault: lost });
+        assert_eq!(world.plight(), Some(Plight::StillPaused));
+        world.help(Plight::StillPaused);
+        assert!(world.store.raw("config").is_some_and(|config| config.contains(r#""pause":false"#)));
+    }
+
+    #[test]
+    fn whose_timeline_is_not_the_last_leaders_is_not_the_one_to_lead() {
+        let mut world = whole();
+        world.script.nofailover = vec![A, B, C];
+        world.stand_still();
+        let leader = world.hosts().find(|host| world.fleet.is_writable(*host)).expect("it is whole");
+        let others: Vec<Host> = world.hosts().filter(|host| *host != leader).collect();
+        for host in &others {
+            world.with_fleet(|fleet, now, _| fleet.promote_by_hand(*host, now));
+            world.passes(Duration::from_secs(10));
+        }
+        world.store.put_raw("leader", others[0].name(), world.now);
+        world.look_after();
+        world.store.delete_raw("leader", world.now);
+        assert_eq!(world.plight(), Some(Plight::Tagged(others[0])));
+    }
+
+    #[test]
     fn whose_data_has_left_the_leaders_history_needs_a_copy() {
         let mut world = whole();
-        for member in &mut world.members {
-            member.agent_runs = Runs::Still;
-            member.guard.lives = false;
-        }
+        world.stand_still();
         world.with_fleet(|fleet, now, _| fleet.promote_by_hand(B, now));
         world.passes(Duration::from_secs(10));
         world.store.put_raw("leader", A.name(), world.now);

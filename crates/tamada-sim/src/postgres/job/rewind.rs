@@ -12,6 +12,9 @@ use crate::postgres::node::{Control, Data, Files};
 use crate::postgres::{Fleet, Life, Net, News, Remover};
 use crate::wal::BranchId;
 
+/// After so many an agent leaves it to an operator.
+const ATTEMPTS: u32 = 3;
+
 /// What pg_rewind finds when it has compared the histories.
 enum Compared {
     NothingToDo,
@@ -111,7 +114,7 @@ impl Fleet {
             self.recover_alone(host);
         }
         match self.compare_histories(host, from) {
-            Compared::NothingToDo => self.rewind_done(host),
+            Compared::NothingToDo => self.nothing_done(host, from),
             Compared::Impossible(why) => {
                 self.note(host, why);
                 self.left_untouched(host, from, cut_before, net)
@@ -121,6 +124,16 @@ impl Fleet {
                 self.begin_rewriting(host, from, life)
             }
             Compared::Forked => self.begin_rewriting(host, from, life),
+        }
+    }
+
+    /// Whether the agent will try, and the files will be equal then. On two timelines of one number no agent does: only
+    /// while pg_control is behind would pg_rewind see that they are two.
+    pub fn will_be_rewound(&self, host: Host, from: Host) -> bool {
+        let number = |host| self.node(host).point().map(|(branch, _)| self.wal.timeline(branch));
+        match self.compare_histories(host, from) {
+            Compared::Forked => number(host) != number(from) && self.node(host).notes.failed_rewinds < ATTEMPTS,
+            Compared::NothingToDo | Compared::Mistaken | Compared::Impossible(_) => false,
         }
     }
 
@@ -175,6 +188,7 @@ impl Fleet {
         if self.check_source(host, from, true, net).is_err() {
             return self.not_now(host, format!("primary {} became unreachable during pg_rewind", from.name()));
         }
+        self.node_mut(host).notes.failed_rewinds += 1;
         self.fails(host, format!("pg_rewind from the healthy primary {} failed", from.name()))
     }
 
@@ -207,9 +221,20 @@ impl Fleet {
         self.rewind_done(host)
     }
 
+    /// If it was needed nevertheless, the agent sees that, and does not try again.
+    fn nothing_done(&mut self, host: Host, from: Host) -> Turn {
+        let turn = self.rewind_done(host);
+        let both = self.node(host).point().zip(self.node(from).point());
+        if both.is_some_and(|(own, theirs)| !self.wal.is_ancestor(own, theirs)) {
+            self.node_mut(host).notes.failed_rewinds = ATTEMPTS;
+        }
+        turn
+    }
+
     fn rewind_done(&mut self, host: Host) -> Turn {
         let node = self.node_mut(host);
         node.notes.control = None;
+        node.notes.failed_rewinds = 0;
         if let Some(files) = node.files_mut() {
             files.unfinished_rewind = None;
         }

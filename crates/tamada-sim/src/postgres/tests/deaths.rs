@@ -104,12 +104,24 @@ fn pg_control_says_shut_down_before_the_postmaster_is_gone() {
 #[test]
 fn a_stop_that_takes_too_long_becomes_an_immediate_one() {
     let mut scene = Scene::cluster(9);
-    scene.fleet.stop_takes(A, Some(Duration::from_secs(300)));
+    scene.fleet.stop_takes(A, Some(Duration::from_secs(300)), scene.now);
     let began = scene.now;
     let end = scene.does(A, stop(StopMode::Fast, Some(Duration::from_secs(5))));
     assert_eq!(end, JobEnd::Stopped(None));
     assert!(scene.now.since(began) < Duration::from_secs(6));
     assert_eq!(control(&scene.facts(A)), ControlState::ShuttingDown);
+}
+
+#[test]
+fn a_stop_that_was_held_up_goes_on_when_that_is_over() {
+    let mut scene = Scene::cluster(12);
+    scene.fleet.stop_takes(A, Some(Duration::from_secs(300)), scene.now);
+    scene.fleet.stop_by_hand(A, StopMode::Fast, scene.now);
+    scene.passes(30);
+    assert!(scene.fleet.is_running(A));
+    scene.fleet.stop_takes(A, None, scene.now);
+    scene.passes(5);
+    assert!(!scene.fleet.is_running(A));
 }
 
 #[test]
