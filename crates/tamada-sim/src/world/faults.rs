@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// Only where somebody else has everything and may lead: what the last copy loses nobody can bring back.
+    /// Only where somebody else has everything, whole, and may lead: what the last copy loses nobody can bring back.
     fn lose_data(&mut self, host: Host) {
         let has_all = |other: Host| {
             let points = self.fleet.data(host).zip(self.fleet.data(other));
@@ -196,6 +196,7 @@ impl World {
             let up_to_date = self.fleet.data(other).map(|(branch, _)| self.fleet.wal().timeline(branch)) == newest;
             other != host
                 && may_lead
+                && self.fleet.is_whole(other)
                 && up_to_date
                 && points.is_some_and(|(lost, kept)| self.fleet.wal().is_ancestor(lost, kept))
         };
