@@ -102,6 +102,8 @@ impl World {
             return;
         }
         self.diary.note(self.now, Some(host), || "the agent is started".into());
+        // Its predecessor may have asked for something with its last breath, which is not answered to this one.
+        member.epoch += 1;
         let since = member.clock.mono(self.now);
         member.life = Life::Waking(Waking { since, stopping: false });
         let id = u64::from(member.epoch) * 16 + host.0 as u64 + 1;
