@@ -219,7 +219,7 @@ fn missing(what: &Missing) -> String {
         }
         Missing::Address => "the leader has not told its address yet; this member clones as soon as it has",
         Missing::Cluster => {
-            "there is no cluster yet, and this member may not make one (nofailover, or no bootstrap section): it clones \
+            "there is no cluster yet, and this member may not make one (nofailover, no bootstrap section, or without a guard or watchdog that it requires): it clones \
              as soon as another has"
         }
     };

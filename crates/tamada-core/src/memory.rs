@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{Cluster, Lsn, Members, Mono, Now, ScheduledRestart, ShutdownPosition, Timeline};
+use tamada_model::{Cluster, Lsn, MemberName, Members, Mono, Now, ScheduledRestart, ShutdownPosition, Timeline};
 
 use crate::HeldLease;
 use crate::guard::{GuardState, WatchdogState};
@@ -40,6 +40,9 @@ pub struct Memory {
     /// Set by whatever may have taken us off the leader's history, and by what was found out; cleared by promotion, a
     /// new copy, and leaving pause. Stale: a needless look, or (forgotten too early) replication that cannot go on.
     pub rewind: Rewind,
+    /// From whom the last rewind was, while `rewind` is `Done`. Stale: a rewind that helps is taken for one in vain, or
+    /// the other way round.
+    pub rewound_from: Option<MemberName>,
     /// The checkpoint after our promotion (23.11). Reset by promotion. Stale: peers rewind from us too early, and then
     /// find a timeline that they have left.
     pub checkpoint: CheckpointAfterPromote,

@@ -101,8 +101,10 @@ pub fn status(view: &View<'_>, cluster: &Cluster) -> Option<Status> {
         slots.insert(view.me.name.slot_name(), optime);
     }
     let retain_slots = retained(view, cluster);
-    let origin = view.present().and_then(|present| present.origin);
-    let origin = origin.filter(|origin| Some(origin.timeline) == view.timeline());
+    // Where it began may be recycled, and an agent that is new here cannot read it any more: what we have published of
+    // our timeline stays.
+    let origins = [view.present().and_then(|present| present.origin), cluster.status.origin];
+    let origin = origins.into_iter().flatten().find(|origin| Some(origin.timeline) == view.timeline());
     Some(Status { optime, slots, retain_slots, origin })
 }
 

@@ -140,6 +140,8 @@ impl Driver {
             Change::Nothing => {
                 // A rotated log file is opened anew, and PostgreSQL's files are written anew, all the same.
                 self.apply_log(&self.configuration.checked().log);
+                let checked = self.configuration.checked();
+                self.hands.watchdog.configure(&checked.watchdog, &checked.settings);
                 self.reconfigure_postgres(Force::Yes);
                 None
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tamada_model::{Cluster, Job, JobEnd, MemberName, Mono, Now, PostgresFacts};
+use tamada_model::{Cluster, Job, JobEnd, MemberName, Mono, Now, PostgresFacts, Upstream};
 
 use super::{Agent, Effect};
 use crate::decision::{Leave, Note, Reason};
@@ -30,6 +30,7 @@ impl Agent {
             self.memory.acquire_failed = None;
             self.memory.seen_leaderless.clear();
         }
+        self.doubt_rewind(cluster);
         let forsaken = self.memory.bootstrap.is_none() && crate::bootstrap::is_forsaken(cluster);
         self.memory.forsaken_since = forsaken.then(|| self.memory.forsaken_since.unwrap_or(now.mono));
         if !cluster.is_unlocked() || self.memory.cluster_with_leader.is_none() {
@@ -265,7 +266,13 @@ impl Agent {
                 }
             }
             Job::Promote { .. } => self.memory.pre_promote_refused = *end == JobEnd::PrePromoteRefused,
-            Job::Rewind { .. } => self.learn_rewind(end),
+            Job::Rewind { from, .. } => {
+                self.memory.rewound_from = match from {
+                    Upstream::Member(leader) => Some(leader.name.clone()),
+                    Upstream::Remote(_) | Upstream::Nobody => None,
+                };
+                self.learn_rewind(end);
+            }
             Job::CrashRecovery => {}
             Job::Clone { .. } | Job::Reinitialize { .. } | Job::RemoveData => {
                 self.memory.rewind = Rewind::Unsuspected;
@@ -282,6 +289,19 @@ impl Agent {
 const REWINDS: u32 = 3;
 
 impl Agent {
+    /// 1. b is rewound from a, and that ends well. Before b is started, c takes the lock and leads another history.
+    /// 2. b's data has left c's history. For a rewind from c it would look as if it had changed nothing, and b waited for
+    ///    a copy.
+    ///
+    /// Therefore a rewind counts beside the leader from whom it was.
+    fn doubt_rewind(&mut self, cluster: &Cluster) {
+        let from_another =
+            cluster.leader_name().is_some_and(|leader| self.memory.rewound_from.as_ref() != Some(leader));
+        if self.memory.rewind == Rewind::Done && from_another {
+            self.memory.rewind = Rewind::Suspected;
+        }
+    }
+
     fn learn_rewind(&mut self, end: &JobEnd) {
         self.failed_rewinds = match end {
             JobEnd::Failed(_) => self.failed_rewinds + 1,

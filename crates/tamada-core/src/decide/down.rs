@@ -7,6 +7,7 @@ use tamada_model::{Cluster, Control, ControlState, FailoverKind, Job, PgMajor, P
 
 use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
 use crate::explain::explanation;
+use crate::guard::awaited;
 use crate::memory::{ComesBack, Mark, Rewind, StepDownMode};
 use crate::switchover::{Possible, Wanted, possible};
 use crate::upstream;
@@ -109,6 +110,9 @@ fn with_lock(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
         }
     }
     if !timeout.is_zero() && may_restart_as_primary(view, present) {
+        if let Some(watcher) = awaited(view) {
+            return Decision::stay(Reason::WaitingFor(watcher)).into();
+        }
         return Decision::run(Job::StartPrimary { timeout }, Reason::StartingPrimaryAfterFailure)
             .mark(Mark::Recovering)
             .mark(Mark::StartTimeout(Some(timeout)))

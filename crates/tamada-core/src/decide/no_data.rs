@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tamada_model::{CloneSource, Cluster, Initialize, Job, Member, MemberName, Role, Upstream};
 
 use crate::decision::{Chore, Decision, Missing, Reason, Step, Verdict};
+use crate::guard::{Guarding, guarding};
 use crate::memory::{Mark, StepDownMode};
 use crate::view::View;
 use crate::{bootstrap, upstream};
@@ -77,7 +78,7 @@ fn fill(view: &View<'_>, cluster: &Cluster) -> Step {
             .chores(uninitialized(view))
             .into();
     }
-    if cluster.is_unlocked() && cluster.initialize == Initialize::Absent && may_create {
+    if cluster.is_unlocked() && cluster.initialize == Initialize::Absent && may_create && may_lead(view) {
         return Decision::new(Verdict::BeginBootstrap, Reason::InitializeWon).into();
     }
     if may_create && bootstrap::is_ours_to_clear(view, cluster) {
@@ -94,6 +95,14 @@ fn fill(view: &View<'_>, cluster: &Cluster) -> Step {
     Decision::stay(Reason::WaitingForLeaderToBootstrap { standby_cluster, missing: missing(cluster) })
         .chores(uninitialized(view))
         .into()
+}
+
+/// 7 d, asked before anything is made: a cluster whose maker may not lead would have nobody who can.
+fn may_lead(view: &View<'_>) -> bool {
+    match guarding(view) {
+        Guarding::Enough => true,
+        Guarding::Awaited | Guarding::Missing(..) => false,
+    }
 }
 
 fn uninitialized(view: &View<'_>) -> Option<Chore> {

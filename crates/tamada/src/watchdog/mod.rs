@@ -5,15 +5,19 @@
 //! 3. Until the guard has been given its turn, both take writes; if the kernel never gives it one, for ever.
 //!
 //! The watchdog is told what the guard is told, by the core: until when PostgreSQL may be writable. Each confirmed renewal
-//! moves that on, and is a sign of life for the device. Unlike the original's, the device never counts beyond the lease's
-//! end: where less of the lease is left than its timeout, because the store took long to answer, it is given less.
+//! moves that on, and is a sign of life for the device.
+//!
+//! Two things are unlike the original. The device never counts beyond the lease's end: where less of the lease is left
+//! than its timeout, because the store took long to answer, it is given less. And it never counts less than the leader
+//! needs to give up by itself: a store that is away must not reboot a host that is well.
 
 mod device;
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tamada_core::{Arm, Event, WatchdogState};
+use tamada_core::{Arm, Event, HeldLease, WatchdogState};
 use tamada_model::{Mono, Settings, WatchdogConfig, WatchdogMode};
 use tokio::sync::mpsc;
 
@@ -29,8 +33,7 @@ pub struct Watchdog(Arc<Mutex<Keeper>>);
 struct Keeper {
     events: mpsc::Sender<Event>,
     config: WatchdogConfig,
-    ttl: Duration,
-    loop_wait: Duration,
+    times: Times,
     running: Option<Running>,
     /// Why it could not be started, which is not tried again before the configuration changes.
     unusable: Option<String>,
@@ -42,10 +45,36 @@ struct Keeper {
 
 struct Running {
     device: Device,
-    /// Seconds, as the device has been told last.
+    /// Seconds, as the device has told last.
     timeout: u32,
     /// Of the configuration it was told for.
     wanted: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Times {
+    ttl: Duration,
+    loop_wait: Duration,
+    retry_timeout: Duration,
+}
+
+impl Times {
+    fn of(settings: &Settings) -> Self {
+        let Settings { ttl, loop_wait, retry_timeout, .. } = *settings;
+        Self { ttl, loop_wait, retry_timeout }
+    }
+
+    /// 25.2, in whole seconds, as the device counts; but with a second at least for the stop of a leader that gives up.
+    fn timeout(&self, margin: Option<u32>) -> u32 {
+        let ttl = u32::try_from(self.ttl.as_secs()).unwrap_or(u32::MAX);
+        margin.map_or(ttl / 2, |margin| ttl.saturating_sub(margin)).max(self.least())
+    }
+
+    fn least(&self) -> u32 {
+        let lease = HeldLease { asked_at: Mono::default(), ttl: self.ttl };
+        let given_up = lease.give_up_at(self.retry_timeout).since_boot();
+        given_up.as_secs_f64().ceil() as u32 + 1
+    }
 }
 
 impl Watchdog {
@@ -53,8 +82,7 @@ impl Watchdog {
         let keeper = Keeper {
             events,
             config: config.clone(),
-            ttl: settings.ttl,
-            loop_wait: settings.loop_wait,
+            times: Times::of(settings),
             running: None,
             unusable: None,
             is_safe: false,
@@ -103,12 +131,9 @@ impl Keeper {
 
     fn configure(&mut self, config: &WatchdogConfig, settings: &Settings) {
         let same_device = (&self.config.device, self.config.driver) == (&config.device, config.driver);
-        if self.config != *config || self.ttl != settings.ttl || self.loop_wait != settings.loop_wait {
-            self.unusable = None;
-        }
+        self.unusable = None;
         self.config = config.clone();
-        self.ttl = settings.ttl;
-        self.loop_wait = settings.loop_wait;
+        self.times = Times::of(settings);
         if config.mode == WatchdogMode::Off || !same_device {
             self.stop();
         }
@@ -122,10 +147,7 @@ impl Keeper {
             (Arm::Until { .. }, _) if self.is_safe => {}
             (Arm::Until { ends_at, .. }, WatchdogMode::Automatic | WatchdogMode::Required) => {
                 if self.running.is_none() && self.unusable.is_none() {
-                    match self.start() {
-                        Ok(running) => self.running = Some(running),
-                        Err(why) => self.unusable = Some(why),
-                    }
+                    self.unusable = self.start().err();
                 }
                 self.keep_alive(ends_at);
             }
@@ -133,10 +155,8 @@ impl Keeper {
         self.tell();
     }
 
-    /// 25.2, in whole seconds, as the device counts.
     fn wanted(&self) -> u32 {
-        let ttl = u32::try_from(self.ttl.as_secs()).unwrap_or(u32::MAX);
-        self.config.safety_margin_seconds.map_or(ttl / 2, |margin| ttl.saturating_sub(margin))
+        self.times.timeout(self.config.safety_margin_seconds)
     }
 
     fn is_required(&self) -> bool {
@@ -146,39 +166,45 @@ impl Keeper {
     /// What every start needs (25.2, 25.7).
     fn possible(&self) -> Result<(), String> {
         Device::look(&self.config)?;
-        let (ttl, loop_wait) = (self.ttl.as_secs_f64(), self.loop_wait.as_secs_f64());
-        match f64::from(self.wanted()) < loop_wait {
-            true => Err(format!("{UNSUPPORTED} because leader TTL {ttl} is less than 2x loop_wait {loop_wait}")),
+        let Times { ttl, retry_timeout, .. } = self.times;
+        match u64::from(self.wanted()) > ttl.as_secs() {
+            true => Err(format!(
+                "{UNSUPPORTED} because with ttl {} and retry_timeout {} it would have to count {} seconds, longer than the \
+                 lease",
+                ttl.as_secs_f64(),
+                retry_timeout.as_secs_f64(),
+                self.wanted()
+            )),
             false => Ok(()),
         }
     }
 
     /// 25.3
-    fn start(&self) -> Result<Running, String> {
-        let wanted = self.wanted();
+    fn start(&mut self) -> Result<(), String> {
         let begun = self.possible().and_then(|()| Device::open(&self.config)).map_err(|why| self.not_started(why));
-        let mut device = begun?;
-        let set = if device.can_set_timeout() { device.set_timeout(wanted) } else { Ok(()) };
-        match set.and_then(|()| device.timeout()) {
-            Ok(timeout) => self.judge(device, timeout, wanted),
-            Err(error) => {
-                let why = format!("{device}: {error}");
-                close(device);
-                Err(self.not_started(why))
-            }
+        let mut running = Running { device: begun?, timeout: 0, wanted: self.wanted() };
+        let set = running.set(running.wanted).map_err(|error| self.not_started(format!("{}: {error}", running.device)));
+        let judged = set.and_then(|()| self.judge(&running));
+        // One that cannot be stopped counts from when it was opened: it is kept alive, whatever is thought of it.
+        if judged.is_ok() || !running.device.can_be_stopped() {
+            self.running = Some(running);
+        } else {
+            close(running.device);
         }
+        judged
     }
 
     /// Whether the timeout that the device took is one to lead with.
-    fn judge(&self, device: Device, timeout: u32, wanted: u32) -> Result<Running, String> {
-        let (slack, loop_wait) = (f64::from(timeout) - self.loop_wait.as_secs_f64(), self.loop_wait.as_secs_f64());
-        if slack < 0.0 {
+    fn judge(&self, running: &Running) -> Result<(), String> {
+        let Running { device, timeout, wanted } = running;
+        let loop_wait = self.times.loop_wait.as_secs_f64();
+        let slack = f64::from(*timeout) - loop_wait;
+        if *timeout < self.times.least() {
             let why = format!("loop_wait of {loop_wait} seconds is too long for watchdog {timeout} second timeout");
             tracing::error!("{why}");
             if device.can_be_stopped() {
                 tracing::info!("Disabling watchdog due to unsafe timeout.");
             }
-            close(device);
             return Err(why);
         }
         if timeout > wanted && self.is_required() {
@@ -187,7 +213,6 @@ impl Keeper {
                  Watchdog timeout is {timeout}."
             );
             tracing::error!("{why}");
-            close(device);
             return Err(why);
         }
         if timeout > wanted {
@@ -201,7 +226,7 @@ impl Keeper {
             );
         }
         tracing::info!("{device} activated with {timeout} second timeout, timing slack {slack} seconds");
-        Ok(Running { device, timeout, wanted })
+        Ok(())
     }
 
     /// Said aloud where somebody counts on it, or could have it for the asking.
@@ -216,23 +241,26 @@ impl Keeper {
 
     /// 25.4, once for each confirmed renewal.
     fn keep_alive(&mut self, ends_at: Mono) {
-        let (wanted, loop_wait) = (self.wanted(), self.loop_wait.as_secs_f64());
+        let (wanted, loop_wait) = (self.wanted(), self.times.loop_wait.as_secs_f64());
         let Some(running) = &mut self.running else { return };
         let left = u32::try_from(clock::now().mono.until(ends_at).as_secs()).unwrap_or(u32::MAX);
         let timeout = wanted.min(left);
         if timeout == 0 {
             return;
         }
-        if timeout != running.timeout && running.device.can_set_timeout() {
-            match running.device.set_timeout(timeout) {
-                Ok(()) => running.timeout = timeout,
-                Err(error) => tracing::error!("Error while setting the watchdog's timeout: {error}"),
-            }
+        if timeout != running.timeout
+            && let Err(error) = running.set(timeout)
+        {
+            tracing::error!("Error while setting the watchdog's timeout: {error}");
         }
         if wanted != running.wanted {
-            let slack = f64::from(wanted) - loop_wait;
-            tracing::info!("{} updated with {wanted} second timeout, timing slack {slack} seconds", running.device);
+            let (slack, timeout) = (f64::from(running.timeout) - loop_wait, running.timeout);
+            tracing::info!("{} updated with {timeout} second timeout, timing slack {slack} seconds", running.device);
             running.wanted = wanted;
+        }
+        // What is left of the last sign of life has to do: this one would last longer than the lease.
+        if running.device.can_set_timeout() && running.timeout > left {
+            return;
         }
         if let Err(error) = running.device.keep_alive() {
             tracing::error!("Error while sending keepalive: {error}");
@@ -266,6 +294,17 @@ impl Keeper {
         if state != self.told && self.events.try_send(Event::Watchdog(state.clone())).is_ok() {
             self.told = state;
         }
+    }
+}
+
+impl Running {
+    /// A device that has a timeout of its own keeps it.
+    fn set(&mut self, seconds: u32) -> io::Result<()> {
+        if self.device.can_set_timeout() {
+            self.device.set_timeout(seconds)?;
+        }
+        self.timeout = self.device.timeout()?;
+        Ok(())
     }
 }
 
