@@ -62,24 +62,25 @@ impl Fleet {
         }))
     }
 
-    /// A branch stands for the record that it began with.
     fn origin(&self, node: &Node, files: &Files) -> Option<Origin> {
         let server = node.server.as_ref().filter(|_| node.answers())?;
         let at = if server.recovery.is_some() { node.replayed(&self.wal)? } else { files.end };
-        self.origin_at(at)
+        self.origin_at(at, files)
     }
 
-    fn origin_at(&self, at: Point) -> Option<Origin> {
-        let branch = self.wal.begun_by(at).filter(|_| self.wal.timeline(at.0) != Timeline::FIRST)?;
-        Some(Origin { timeline: self.wal.timeline(branch), checksum: branch.0 as u32 })
-    }
-
-    /// Of a timeline that its data came through; what was removed tells nothing.
+    /// Of a timeline that its data came through.
     pub fn origin_of(&self, host: Host, timeline: Timeline) -> Option<Origin> {
         let files = self.node(host).files()?;
-        let on_it = self.wal.on_timeline(timeline, files.end)?;
-        let (_, begun) = self.wal.branch(self.wal.begun_by(on_it)?).parent?;
-        self.origin_at(on_it).filter(|_| files.wal_from <= begun)
+        self.origin_at(self.wal.on_timeline(timeline, files.end)?, files)
+    }
+
+    /// A branch stands for the record that it began with; what was removed tells nothing. (The real one remembers what it
+    /// has read, for as long as PostgreSQL and the agent run. This one does not.)
+    fn origin_at(&self, at: Point, files: &Files) -> Option<Origin> {
+        let branch = self.wal.begun_by(at).filter(|_| self.wal.timeline(at.0) != Timeline::FIRST)?;
+        let (_, begun) = self.wal.branch(branch).parent?;
+        let is_there = files.wal_from <= begun;
+        is_there.then(|| Origin { timeline: self.wal.timeline(branch), checksum: branch.0 as u32 })
     }
 
     /// pg_controldata is run when no postmaster runs, and when nothing is known.
