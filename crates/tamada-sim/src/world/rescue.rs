@@ -181,8 +181,8 @@ impl World {
         let says = |host, words| self.says(host, words);
         match plight {
             Plight::StillPaused => self.hosts().any(|host| says(host, "paused")),
-            // They refuse to run, and say so in their logs.
-            Plight::Nameless(host) => self.members[host.0].agent().is_none(),
+            // They refuse to run, and say so in their logs. Who has the most need not be among them: it may have a tag.
+            Plight::Nameless(_) => self.hosts().any(|host| self.members[host.0].agent().is_none()),
             Plight::Foreign(host) => self.members[host.0].agent().is_none(),
             Plight::Tagged(host) => says(host, "forbids this member to lead"),
             Plight::Behind(host) | Plight::Alone(host) => says(host, "manual failover"),
