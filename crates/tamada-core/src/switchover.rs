@@ -138,33 +138,32 @@ pub fn without_leader(view: &View<'_>, cluster: &Cluster, request: &FailoverRequ
 /// How long the last WAL may be on its way: a receiver that waits for a host that died would wait for a minute.
 const LAST_WAL_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The operator named us: no comparison with others (14.8 a). Only what the old leader published as its last position
-/// is waited for a moment, because it is on its way to us.
-fn named_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Candidacy {
-    let streaming = view.live().is_some_and(Live::is_streaming);
-    match behind_published(view, cluster) {
-        Some(behind) if request.leader.is_some() && streaming => return Candidacy::unfit(behind),
-        Some(_) | None => {}
-    }
-    lags_in_switchover(view, cluster, request).unwrap_or(Candidacy::Fit(Vec::new()))
-}
-
-/// 1. A switchover to b is asked for. Before a gets to it, a is lost; b is far behind.
-/// 2. b finds itself named, compares itself with nobody, and leads.
-/// 3. A planned change has lost more than an unplanned one may.
+/// The operator named us: no comparison with others (14.8 a).
 ///
-/// Therefore a switchover whose old leader is gone is bound by `maximum_lag_on_failover` like any failover. (Not so in the
-/// original.) A manual failover is not: who asks for that knows why.
-fn lags_in_switchover(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Option<Candidacy> {
-    request.leader.as_ref().and_then(|_| race::lag_behind_leader(view, cluster))
+/// 1. A switchover from a to b is asked for. b has everything, and a lets the lock go; or a is lost before.
+/// 2. At that moment the operator makes it a switchover to c, which lacks a little.
+/// 3. c finds itself named, compares itself with nobody, and leads: a planned change has lost what b has.
+///
+/// Therefore who lacks in a switchover what the old leader published last is a candidate like any other, and bound by
+/// `maximum_lag_on_failover`. (Not so in the original.) A manual failover is not: who asks for that knows why.
+fn named_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Candidacy {
+    let mine = view.live().map(Live::wal_position).unwrap_or_default();
+    match request.leader.is_some() && mine < cluster.status.optime {
+        true => without_candidate(view, cluster, request),
+        false => Candidacy::Fit(Vec::new()),
+    }
 }
 
 /// We lack what the leader published last, and it is not long ago that the lock became free.
 fn behind_published(view: &View<'_>, cluster: &Cluster) -> Option<Unfit> {
     let published = cluster.status.optime;
     let mine = view.live().map(Live::wal_position).unwrap_or_default();
+    (mine < published && may_yet_arrive(view)).then_some(Unfit::BehindPublishedPosition { mine, published })
+}
+
+fn may_yet_arrive(view: &View<'_>) -> bool {
     let waited = view.memory.race_opened.map_or(Duration::ZERO, |opened| view.now.mono.since(opened));
-    (mine < published && waited < LAST_WAL_PATIENCE).then_some(Unfit::BehindPublishedPosition { mine, published })
+    waited < LAST_WAL_PATIENCE
 }
 
 fn another_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest, candidate: &MemberName) -> Claim {
@@ -257,10 +256,11 @@ fn ask_one(view: &View<'_>, cluster: &Cluster, name: &MemberName, member: &Arc<M
     }
 }
 
-/// It will not lead by a switchover (see [`lags_in_switchover`]); nobody waits for it then.
+/// By a switchover it leads like any other only (see [`named_candidate`]); nobody waits for it then.
 fn lags(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> bool {
     let switchover = cluster.failover.as_ref().is_some_and(|request| request.value.leader.is_some());
-    switchover && cluster.status.optime - status.position > view.settings.maximum_lag_on_failover
+    let lacks = status.position < cluster.status.optime && !may_yet_arrive(view);
+    switchover && (lacks || cluster.status.optime - status.position > view.settings.maximum_lag_on_failover)
 }
 
 fn unfit_note(act: &str, name: &MemberName, why: &str) -> Note {
