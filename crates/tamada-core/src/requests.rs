@@ -83,9 +83,16 @@ fn restart(view: &View<'_>, conditions: &RestartConditions, busy: Option<&str>) 
 
 /// A restart starts PostgreSQL as it was configured last. Where it does not run, that may be as a primary whose lock is
 /// long another's. In pause that is the operator's wish.
+///
+/// 1. Two restarts of the leader are asked for; it is back from the first and dies.
+/// 2. It gives the lock back, and another member takes it.
+/// 3. The second restart finds the lock in what was read before that, and makes a second primary.
+///
+/// Therefore the lease counts, too.
 fn would_become_a_primary(view: &View<'_>) -> bool {
     let is_standby = view.present().is_some_and(|present| present.recovery_configured);
-    !view.is_running() && !is_standby && !view.has_lock() && !view.settings.pause
+    let leads = view.has_lock() && view.memory.lease_runs(view.now.mono).is_some();
+    !view.is_running() && !is_standby && !leads && !view.settings.pause
 }
 
 fn in_progress(action: &str) -> Reply {
