@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use tamada_model::{
-    Comparison, ControlState, Divergence, HistoryFile, LastWal, Lsn, PostgresConfig, Timeline, Upstream, WalBytes,
+    Comparison, ControlState, Divergence, HistoryFile, LastWal, Lsn, PostgresConfig, Timeline, Upstream,
 };
 
 use crate::clock::Deadline;
@@ -201,7 +201,7 @@ impl Postgres {
 
     /// `None`: of that timeline we have nothing. For a file that is not there pg_waldump would wait five seconds.
     async fn first_record_ends(&self, shared: Shared, size: u64, page: u64) -> Result<Option<Lsn>, PgError> {
-        let Some(place) = last_wal::Place::before(shared.begun + WalBytes::new(1), size) else { return Ok(None) };
+        let Some(place) = last_wal::Place::at(shared.begun, size) else { return Ok(None) };
         let is_here =
             move |config: &PostgresConfig| Ok(last_wal::path(&config.data_dir, shared.timeline, place).exists());
         if !self.files_soon(is_here).await? {

@@ -62,16 +62,15 @@ impl Postgres {
             let passwords_fit = passwords.is_empty() || password_lines(&config.pgpass) == passwords;
             let files = [conf_path(config), config.data_dir.join("postgresql.auto.conf"), config.pgpass.clone()];
             let times = files.iter().map(|path| fs::metadata(path).and_then(|about| about.modified()).ok()).collect();
-            let written = fs::read_to_string(conf_path(config)).unwrap_or_default();
-            let alone = !written.lines().any(|line| line.trim_start().starts_with("primary_conninfo"));
-            Ok((config.data_dir.join("standby.signal").exists(), alone, times, passwords_fit))
+            Ok((config.data_dir.join("standby.signal").exists(), times, passwords_fit))
         });
-        let Ok((signal, alone, times, passwords_fit)) = seen.await else { return RecoveryMatch::Same };
+        let Ok((signal, times, passwords_fit)) = seen.await else { return RecoveryMatch::Same };
         if !signal {
             return RecoveryMatch::Restart;
         }
         if self.state().is_starting() {
             // One that was started without an upstream may wait for ever for WAL that it needs to be in one piece.
+            let alone = self.files_soon(|config| Ok(names_nobody(&conf_path(config)))).await.unwrap_or(false);
             let needs_it = alone && wanted.parameters.contains_key("primary_conninfo");
             return if needs_it { RecoveryMatch::Restart } else { RecoveryMatch::Same };
         }
@@ -152,6 +151,11 @@ impl Postgres {
     }
 }
 
+fn names_nobody(conf: &Path) -> bool {
+    let written = fs::read_to_string(conf).unwrap_or_default();
+    !written.lines().any(|line| line.trim_start().starts_with("primary_conninfo"))
+}
+
 fn password_lines(path: &Path) -> Vec<String> {
     fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }
@@ -162,7 +166,7 @@ fn compare(
     receiver: Option<&WalReceiver>,
     major: PgMajor,
 ) -> RecoveryMatch {
-    let mut verdict = RecoveryMatch::Same;
+    let mut differs = false;
     for (name, current) in in_force.iter().filter(|(name, _)| !IGNORED.contains(&name.as_str())) {
         let wanted_value = wanted.get(name).map_or("", String::as_str);
         if current.elsewhere && !wanted.contains_key(name) && OTHERS.contains(&name.as_str()) {
@@ -178,13 +182,15 @@ fn compare(
             "recovery_min_apply_delay" => same_delay(wanted_value, &current.value),
             _ => wanted_value == current.value,
         };
-        verdict = match (same, current.needs_restart) {
-            (true, _) => verdict,
-            (false, true) => return RecoveryMatch::Restart,
-            (false, false) => RecoveryMatch::Reload(asks(wanted, in_force, receiver, major)),
-        };
+        if !same && current.needs_restart {
+            return RecoveryMatch::Restart;
+        }
+        differs |= !same;
     }
-    verdict
+    match differs {
+        true => RecoveryMatch::Reload(asks(wanted, in_force, receiver, major)),
+        false => RecoveryMatch::Same,
+    }
 }
 
 fn asks(

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use tamada_model::{Lsn, Timeline};
+use tamada_model::{Lsn, Timeline, WalBytes};
 
 /// Enough to hold several records, and little to send.
 const LENGTH: usize = 8 * 1024;
@@ -32,6 +32,11 @@ impl Place {
         let last = end.bytes().checked_sub(1).filter(|_| segment_size.is_power_of_two())?;
         let length = usize::try_from(last % segment_size + 1).ok()?;
         Some(Self { number: last / segment_size, segment_size, length })
+    }
+
+    /// Up to and with the byte at that place.
+    pub(crate) fn at(place: Lsn, segment_size: u64) -> Option<Self> {
+        Self::before(place + WalBytes::new(1), segment_size)
     }
 
     pub(crate) fn file_name(&self, timeline: Timeline) -> String {

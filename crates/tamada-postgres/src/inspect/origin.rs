@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use tamada_model::{Lsn, Origin, Timeline, WalBytes};
+use tamada_model::{Lsn, Origin, Timeline};
 
 use super::{history, last_wal};
 
@@ -24,7 +24,7 @@ pub(crate) fn read(data_dir: &Path, timeline: Timeline, segment_size: u64) -> Op
     let file = history::read(data_dir, timeline)?;
     let (_, begun) = history::parents_in(&file.lines).pop()?;
     let offset = first_record(begun, segment_size)?;
-    let place = last_wal::Place::before(begun + WalBytes::new(1), segment_size)?;
+    let place = last_wal::Place::at(begun, segment_size)?;
     let mut wal = File::open(last_wal::path(data_dir, timeline, place)).ok()?;
     wal.seek(SeekFrom::Start(offset)).ok()?;
     let mut header = [0; RECORD_HEADER];

@@ -79,7 +79,7 @@ impl Times {
 
 impl Watchdog {
     pub fn new(events: mpsc::Sender<Event>, config: &WatchdogConfig, settings: &Settings) -> Self {
-        let keeper = Keeper {
+        let mut keeper = Keeper {
             events,
             config: config.clone(),
             times: Times::of(settings),
@@ -88,7 +88,8 @@ impl Watchdog {
             is_safe: false,
             told: WatchdogState::NotRequired,
         };
-        keeper.locked_in()
+        keeper.tell();
+        Self(Arc::new(Mutex::new(keeper)))
     }
 
     fn locked(&self) -> MutexGuard<'_, Keeper> {
@@ -124,11 +125,6 @@ impl Watchdog {
 }
 
 impl Keeper {
-    fn locked_in(mut self) -> Watchdog {
-        self.tell();
-        Watchdog(Arc::new(Mutex::new(self)))
-    }
-
     fn configure(&mut self, config: &WatchdogConfig, settings: &Settings) {
         let same_device = (&self.config.device, self.config.driver) == (&config.device, config.driver);
         self.unusable = None;
