@@ -135,6 +135,7 @@ impl Promises {
 
     pub fn store_changed(&mut self, changes: &Changes, world: &World) {
         self.no_loss.store_changed(changes, world);
+        self.bounded_loss.store_changed(changes, world);
         let seen = [
             self.lease_kept.store_changed(changes, world),
             self.sync_key.store_changed(changes, world),

@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Duration;
 
-use tamada_model::Tags;
+use tamada_model::{FailoverRequest, Tags};
 use tamada_wire::keys;
 
 use crate::chance::Chance;
@@ -392,9 +392,16 @@ impl World {
 
     /// An operator wants this member to lead.
     pub fn is_asked_for(&self, host: Host) -> bool {
-        let text = self.store.raw(keys::FAILOVER).unwrap_or_default();
-        let request = keys::parse_failover(text.as_bytes());
-        request.and_then(|request| request.candidate).is_some_and(|candidate| candidate.as_str() == host.name())
+        self.failover_request().is_some_and(|request| names(&request, host))
+    }
+
+    /// The same, and whatever that loses.
+    pub fn is_failed_over_to(&self, host: Host) -> bool {
+        self.failover_request().is_some_and(|request| request.leader.is_none() && names(&request, host))
+    }
+
+    fn failover_request(&self) -> Option<FailoverRequest> {
+        keys::parse_failover(self.store.raw(keys::FAILOVER)?.as_bytes())
     }
 
     /// The position that a leader published last.
@@ -430,6 +437,10 @@ impl World {
         let sync = self.store.raw(keys::SYNC).map(|text| keys::parse_sync(text.as_bytes()));
         sync.is_some_and(|sync| sync.lists(&host.name().into()) || sync.leader == Some(host.name().into()))
     }
+}
+
+fn names(request: &FailoverRequest, host: Host) -> bool {
+    request.candidate.as_ref().is_some_and(|candidate| candidate.as_str() == host.name())
 }
 
 fn words_of(panicked: std::thread::Result<()>) -> String {

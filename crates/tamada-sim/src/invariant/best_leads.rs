@@ -85,7 +85,9 @@ impl BestLeads {
     }
 
     fn takes_the_lock(&self, holder: Host, world: &World) -> Seen {
-        let wished = self.wished_until.is_some_and(|until| world.now < until) || world.is_paused();
+        // A request stands until somebody can read it, however long that takes.
+        let lately = self.wished_until.is_some_and(|until| world.now < until);
+        let wished = lately || world.is_asked_for(holder) || world.is_paused();
         if wished || world.fleet.is_writable(holder) || !self.is_calm(holder, world) {
             return Ok(());
         }
@@ -125,6 +127,8 @@ fn was_left_behind(point: Point, world: &World) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tamada_wire::keys::FAILOVER;
+
     use super::super::hands::{A, B, C, promote, with_b_behind};
     use super::*;
     use crate::member::Runs;
@@ -177,6 +181,15 @@ mod tests {
     fn an_operator_may_choose() {
         let (mut promise, world) = without_a();
         promise.meddled(&world);
+        assert_eq!(promise.takes_the_lock(B, &world), Ok(()));
+    }
+
+    #[test]
+    fn an_operators_choice_stands_until_somebody_can_read_it() {
+        let (promise, mut world) = without_a();
+        world.store.put_raw(FAILOVER, r#"{"member":"c"}"#, world.now);
+        assert!(promise.takes_the_lock(B, &world).is_err());
+        world.store.put_raw(FAILOVER, r#"{"member":"b"}"#, world.now);
         assert_eq!(promise.takes_the_lock(B, &world), Ok(()));
     }
 

@@ -8,6 +8,7 @@ use tamada_wire::keys::{HISTORY, parse_history};
 
 use super::{Seen, Violation};
 use crate::postgres::News;
+use crate::store::{Changed, Changes};
 use crate::wal::BranchId;
 use crate::world::World;
 use crate::{Host, Moment};
@@ -15,6 +16,9 @@ use crate::{Host, Moment};
 #[derive(Debug, Default)]
 pub struct BoundedLoss {
     meddled_until: Option<Moment>,
+    /// Whom a manual failover named when it took the lock, however long ago that was asked for: a request stands until
+    /// somebody can read it.
+    named: Option<Host>,
     /// What the lock's holder wrote on last.
     led_on: Option<BranchId>,
 }
@@ -23,6 +27,13 @@ impl BoundedLoss {
     /// An operator may take somebody who is further behind.
     pub fn meddled(&mut self, world: &World) {
         self.meddled_until = Some(world.now + super::one_primary::after_meddling(world) + Duration::from_secs(60));
+    }
+
+    pub fn store_changed(&mut self, changes: &Changes, world: &World) {
+        let leader = world.store.leader().and_then(|(name, _)| world.host(name.as_str()));
+        if changes.has(Changed::Leader) && leader.is_some() {
+            self.named = leader.filter(|leader| world.is_failed_over_to(*leader));
+        }
     }
 
     /// Whose position is published.
@@ -61,8 +72,8 @@ impl BoundedLoss {
         let published = world.published();
         let fork = self.parted(branch, fork, published, world);
         let allowed = Lsn::new(fork.bytes().saturating_add(world.script.maximum_lag));
-        let excused = world.just_woke(host) || self.meddled_until.is_some_and(|until| world.now < until);
-        if excused || published <= allowed {
+        let meddled = self.named == Some(host) || self.meddled_until.is_some_and(|until| world.now < until);
+        if meddled || world.just_woke(host) || published <= allowed {
             return Ok(());
         }
         // Two promotions at one place differ by their first record alone.
@@ -77,7 +88,7 @@ impl BoundedLoss {
 #[cfg(test)]
 mod tests {
     use tamada_model::Status;
-    use tamada_wire::keys::{STATUS, status_json};
+    use tamada_wire::keys::{FAILOVER, STATUS, status_json};
 
     use super::super::hands::{A, B, C, promote, with_b_behind};
     use super::*;
@@ -130,5 +141,19 @@ mod tests {
         let mut promise = BoundedLoss::default();
         promise.meddled(&world);
         assert_eq!(promise.news(&news, &world), Ok(()));
+    }
+
+    #[test]
+    fn whom_a_manual_failover_names_may_lack_more_however_late_it_reads_of_that() {
+        for (request, keeps) in
+            [(r#"{"member":"b"}"#, true), (r#"{"member":"c"}"#, false), (r#"{"leader":"a","member":"b"}"#, false)]
+        {
+            let (mut world, news) = after_a_failover(B, 0);
+            world.store.put_raw(FAILOVER, request, world.now);
+            world.store.put_raw("leader", "b", world.now);
+            let mut promise = BoundedLoss::default();
+            promise.store_changed(&world.store.take_changes(), &world);
+            assert_eq!(promise.news(&news, &world).is_ok(), keeps, "{request}");
+        }
     }
 }

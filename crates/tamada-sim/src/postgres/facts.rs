@@ -29,14 +29,15 @@ impl Fleet {
     pub fn facts(&self, host: Host, at: Now, leader_timeline: Option<Timeline>) -> PostgresFacts {
         let node = self.node(host);
         let notes = &node.notes;
+        let answers = self.answers(host, node, leader_timeline);
         PostgresFacts {
             seen_at: at.mono,
-            data: self.data_dir(node),
+            data: self.data_dir(node, &answers),
             process: node.server.as_ref().map_or(Process::Absent, |server| Process::Running {
                 pid: server.pid,
                 started: Self::wall_at(server.launched),
             }),
-            answers: self.answers(host, node, leader_timeline),
+            answers,
             state: notes.state,
             role: notes.role,
             pending_restart: PendingRestart::new(),
@@ -45,7 +46,7 @@ impl Fleet {
         }
     }
 
-    fn data_dir(&self, node: &Node) -> DataDir {
+    fn data_dir(&self, node: &Node, answers: &Answers) -> DataDir {
         if node.faults.hung {
             return DataDir::Unreadable("no answer in time".to_owned());
         }
@@ -58,29 +59,23 @@ impl Fleet {
             recovery_configured: files.signal,
             unfinished_rewind: files.unfinished_rewind.is_some(),
             newest_timeline: Some(self.wal.timeline(files.newest)),
-            origin: self.origin(node, files),
+            origin: told_timeline(answers).and_then(|timeline| self.origin_in(files, timeline)),
         }))
-    }
-
-    fn origin(&self, node: &Node, files: &Files) -> Option<Origin> {
-        let server = node.server.as_ref().filter(|_| node.answers())?;
-        let at = if server.recovery.is_some() { node.replayed(&self.wal)? } else { files.end };
-        self.origin_at(at, files)
     }
 
     /// Of a timeline that its data came through.
     pub fn origin_of(&self, host: Host, timeline: Timeline) -> Option<Origin> {
-        let files = self.node(host).files()?;
-        self.origin_at(self.wal.on_timeline(timeline, files.end)?, files)
+        self.origin_in(self.node(host).files()?, timeline)
     }
 
     /// A branch stands for the record that it began with; what was removed tells nothing. (The real one remembers what it
     /// has read, for as long as PostgreSQL and the agent run. This one does not.)
-    fn origin_at(&self, at: Point, files: &Files) -> Option<Origin> {
-        let branch = self.wal.begun_by(at).filter(|_| self.wal.timeline(at.0) != Timeline::FIRST)?;
+    fn origin_in(&self, files: &Files, timeline: Timeline) -> Option<Origin> {
+        let at = self.wal.on_timeline(timeline, files.end).filter(|_| timeline != Timeline::FIRST)?;
+        let branch = self.wal.begun_by(at)?;
         let (_, begun) = self.wal.branch(branch).parent?;
         let is_there = files.wal_from <= begun;
-        is_there.then(|| Origin { timeline: self.wal.timeline(branch), checksum: branch.0 as u32 })
+        is_there.then_some(Origin { timeline, checksum: branch.0 as u32 })
     }
 
     /// pg_controldata is run when no postmaster runs, and when nothing is known.
@@ -359,6 +354,15 @@ impl Fleet {
             lines: lines.map(|(parent, lsn)| (parent.number(), lsn, "no recovery target specified".into())).collect(),
             modified,
         })
+    }
+}
+
+/// A standby tells the one that it was last asked for, while that is the leader's. What it has gone on to meanwhile is
+/// not what its origin is of.
+fn told_timeline(answers: &Answers) -> Option<Timeline> {
+    match &answers.live()?.standing {
+        Standing::Primary { timeline, .. } => Some(*timeline),
+        Standing::Standby(standby) => standby.timeline,
     }
 }
 

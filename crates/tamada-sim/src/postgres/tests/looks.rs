@@ -1,7 +1,7 @@
 //! What a look shows.
 
 use super::*;
-use tamada_model::{Asks, Divergence, RecoveryMatch, Standing, State};
+use tamada_model::{Asks, DataDir, Divergence, RecoveryMatch, Standing, State};
 
 #[test]
 fn a_primary_shows_its_standbys_and_how_far_they_are() {
@@ -41,6 +41,25 @@ fn the_timeline_of_a_standby_is_asked_anew_unless_it_is_the_leaders() {
     scene.until(|scene| scene.holds(C, write));
     assert_eq!(told(&scene, Some(Timeline::FIRST)), Some(Timeline::FIRST), "as it was remembered");
     assert_eq!(told(&scene, None), Some(Timeline::FIRST.next()), "nobody leads");
+}
+
+#[test]
+fn the_origin_that_a_look_shows_is_that_of_the_timeline_it_tells() {
+    let mut scene = Scene::cluster(3);
+    let shown = |scene: &Scene, host, leader| match scene.fleet.facts(host, Now::default(), leader).data {
+        DataDir::Present(present) => present.origin,
+        DataDir::Empty | DataDir::Unreadable(_) => panic!("it has data"),
+    };
+    assert_eq!(shown(&scene, C, None), None);
+    scene.fleet.kill_postmaster(A, scene.now);
+    scene.promotes(B);
+    scene.follows(C, B);
+    let write = scene.writes(B);
+    scene.until(|scene| scene.holds(C, write));
+    assert_eq!(shown(&scene, C, Some(Timeline::FIRST)), None, "as it was remembered");
+    let of_b = shown(&scene, B, None);
+    assert_eq!(of_b.map(|origin| origin.timeline), Some(Timeline::FIRST.next()));
+    assert_eq!(shown(&scene, C, None), of_b);
 }
 
 #[test]
