@@ -56,7 +56,7 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
         decision.chores(demoted).notes(notes).into()
     };
     let (Some(position), StepDownMode::Graceful) = (position, step_down.mode) else {
-        return if step_down.mode == StepDownMode::Graceful && is_switchover(request) {
+        return if step_down.mode == StepDownMode::Graceful && loses_nothing(view, request) {
             abandon(None, request, Vec::new())
         } else {
             release(Vec::new())
@@ -87,10 +87,13 @@ fn hand_over(view: &View<'_>, cluster: &Cluster, step_down: &StepDown) -> Step {
 /// 2. Nobody knows where its WAL ends. The named candidate is not compared with anybody.
 /// 3. b leads without what we acknowledged last.
 ///
-/// Therefore only a clean stop is handed over. A manual failover is another matter: whoever asks for that wants it in any
-/// case.
-fn is_switchover(request: Option<&Stamped<FailoverRequest>>) -> bool {
-    request.map(|request| request.value.kind()) == Some(FailoverKind::Switchover)
+/// Therefore only a clean stop is handed over. A manual failover to another is another matter: whoever asks for that wants
+/// it in any case. One to ourselves, which came while we stopped, does not.
+fn loses_nothing(view: &View<'_>, request: Option<&Stamped<FailoverRequest>>) -> bool {
+    request.is_some_and(|request| match request.value.kind() {
+        FailoverKind::Switchover => true,
+        FailoverKind::ManualFailover => request.value.candidate.as_ref() == Some(&view.me.name),
+    })
 }
 
 fn abandon(needed: Option<Lsn>, request: Option<&Stamped<FailoverRequest>>, notes: Vec<Note>) -> Step {
