@@ -184,21 +184,21 @@ fn another_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverReque
             Unfit::CandidateIsAnother { candidate: candidate.clone() },
             vec![Note::info(format!("{act}: to {candidate}, i am {}", view.me.name))],
         )),
-        Some(Health::Bad(note)) => Claim::Candidacy(with_note(without_candidate(view, cluster, request), note)),
+        Some(Health::Bad(note)) => Claim::Candidacy(with_notes(vec![note], without_candidate(view, cluster, request))),
         None => Claim::Candidacy(without_candidate(view, cluster, request)),
     }
 }
 
-fn with_note(candidacy: Candidacy, note: Note) -> Candidacy {
+fn with_notes(mut first: Vec<Note>, candidacy: Candidacy) -> Candidacy {
     match candidacy {
         Candidacy::Ask(fact) => Candidacy::Ask(fact),
-        Candidacy::Fit(mut notes) => {
-            notes.insert(0, note);
-            Candidacy::Fit(notes)
+        Candidacy::Fit(notes) => {
+            first.extend(notes);
+            Candidacy::Fit(first)
         }
-        Candidacy::Unfit(because, mut notes) => {
-            notes.insert(0, note);
-            Candidacy::Unfit(because, notes)
+        Candidacy::Unfit(because, notes) => {
+            first.extend(notes);
+            Candidacy::Unfit(because, first)
         }
     }
 }
@@ -208,7 +208,13 @@ fn with_note(candidacy: Candidacy, note: Note) -> Candidacy {
 ///
 /// Therefore who was not named is bound by `maximum_lag_on_failover`, too. (Not so in the original.)
 ///
-/// 14.8 f, g: the old leader lets the others go first; they compare without it.
+/// 14.8 f, g: the old leader lets the others go first; they compare without it. If none of them could, it is a candidate
+/// like any other, for it may never have led:
+///
+/// 1. A manual failover to c is asked for. c, which has little, takes the lock, and is cut off before it is promoted.
+/// 2. A switchover from c is asked for: c has the lock. It runs out, and nobody can read the store for a while.
+/// 3. c is back first, the old leader of a switchover without a successor. It leads, without what was published. (So in
+///    the original.)
 fn without_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Candidacy {
     if request.leader.as_ref() == Some(&view.me.name) {
         let wanted = Wanted { candidate: None, must_have: None, kind: request.kind() };
@@ -217,16 +223,19 @@ fn without_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverReque
             Possible::Yes(found) => {
                 Candidacy::Unfit(Unfit::OldLeaderOfSwitchover { successors: found.successors }, found.notes)
             }
-            Possible::No(notes) => Candidacy::Fit(notes),
+            Possible::No(notes) => with_notes(notes, as_after_a_failure(view, cluster, None)),
         };
     }
     // The old leader gave the lock away because somebody has all its WAL. If that one is slow to answer us, it is slow to
     // veto, too: who has less lets it go first.
     match behind_published(view, cluster) {
         Some(behind) if request.leader.is_some() => Candidacy::unfit(behind),
-        Some(_) | None => race::lag_behind_leader(view, cluster)
-            .unwrap_or_else(|| race::health_check(view, cluster, request.leader.as_ref())),
+        Some(_) | None => as_after_a_failure(view, cluster, request.leader.as_ref()),
     }
+}
+
+fn as_after_a_failure(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberName>) -> Candidacy {
+    race::lag_behind_leader(view, cluster).unwrap_or_else(|| race::health_check(view, cluster, besides))
 }
 
 enum Health {
