@@ -367,8 +367,11 @@ fn by_timeline(view: &View<'_>, cluster: &Cluster, status: &PeerStatus, own: Lsn
 /// 2. a, on timeline 2, has more WAL than c, on 4. It may not lead, and c lets it go first.
 /// 3. Nobody leads for ever.
 ///
-/// Therefore whoever is kept from leading by its timeline has no say. (It has in the original.)
+/// Therefore whoever is kept from leading by its timeline has no say. (It has in the original.) Nor has a twin.
 fn may_not_lead_itself(view: &View<'_>, cluster: &Cluster, who: &MemberName, status: &PeerStatus) -> Option<Note> {
+    if view.settings.check_timeline && is_twin(cluster, status) {
+        return Some(Note::info(format!("{who} is on another timeline of the number of the cluster's")));
+    }
     let theirs = status.timeline.filter(|theirs| !timeline_fits(view, cluster, Some(*theirs)))?;
     let last = cluster.timeline()?;
     Some(Note::info(format!("Timeline {theirs} of {who} is behind last known cluster timeline {last}")))
@@ -449,6 +452,12 @@ pub fn backoff(view: &View<'_>, cluster: &Cluster) -> Option<u64> {
     let moved = view.live().is_some_and(|live| live.is_streaming() && live.wal_position() > previous);
     let wait = if moved { left.max(settling) } else { settling };
     (!wait.is_zero()).then(|| left.max(wait).as_secs_f64().ceil() as u64)
+}
+
+/// Its timeline has the number of the one that was published, and began with another record.
+pub fn is_twin(cluster: &Cluster, status: &PeerStatus) -> bool {
+    let origins = cluster.status.origin.zip(status.origin);
+    origins.is_some_and(|(published, theirs)| published.timeline == theirs.timeline && published != theirs)
 }
 
 /// A peer's timeline fits (14.12).

@@ -357,12 +357,14 @@ const ENDING: u64 = 512;
 /// 2. c, on timeline 1, stops for a switchover. a has a little more than c by number, and nothing of what c wrote last.
 /// 3. c takes a for a successor that has everything, and gives it the lock.
 ///
-/// Therefore nobody succeeds a leader that has stopped with more WAL than it has, or from another timeline, an earlier one
-/// neither: it may have got far on that by itself. A standby looks at its own anew when it hears of the leader's; until
-/// then, a switchover right after a promotion is given up rather than handed over to it.
-fn has_other_wal(view: &View<'_>, cluster: &Cluster, status: &PeerStatus, end: Lsn) -> bool {
+/// Therefore nobody succeeds a leader that has stopped with more WAL than it has, or from another timeline, be it one of
+/// the same number; from an earlier one neither: it may have got far on that by itself. A standby looks at its own anew
+/// when it hears of the leader's; until then, a switchover right after a promotion is given up rather than handed over to
+/// it.
+fn has_other_wal(view: &View<'_>, cluster: &Cluster, status: &PeerStatus, must_have: Option<Lsn>) -> bool {
     let elsewhere = stopped_on(view, cluster).is_some_and(|ours| status.timeline.is_some_and(|theirs| theirs != ours));
-    elsewhere || status.position > end + WalBytes::new(ENDING)
+    let has_more = |end| status.position > end + WalBytes::new(ENDING);
+    race::is_twin(cluster, status) || must_have.is_some_and(|end| elsewhere || has_more(end))
 }
 
 /// Our timeline when we stopped. pg_control may have been looked at before the checkpoint that ends a promotion.
@@ -381,7 +383,7 @@ fn fitness(view: &View<'_>, cluster: &Cluster, answer: Option<&PeerAnswer>, must
     if let Some(why) = limitation(status) {
         return Some(format!("Member <x> is {why}"));
     }
-    if must_have.is_some_and(|end| has_other_wal(view, cluster, status, end)) {
+    if has_other_wal(view, cluster, status, must_have) {
         return Some("Member <x> has WAL that is not ours".into());
     }
     let lags = match must_have {

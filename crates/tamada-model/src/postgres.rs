@@ -362,6 +362,8 @@ pub struct PeerStatus {
     /// max(received, replayed) of a standby; zero for a primary.
     pub position: Lsn,
     pub timeline: Option<Timeline>,
+    /// Of that timeline. `None`: it does not know, or does not tell (the original never does).
+    pub origin: Option<Origin>,
     pub tags: crate::Tags,
     pub watchdog_failed: bool,
     /// The body, for the log line.

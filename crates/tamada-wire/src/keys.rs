@@ -18,6 +18,7 @@ pub use values::{
     config_json, failover_json, failsafe_json, history_json, parse_failover, parse_history, parse_status, parse_sync,
     status_json, sync_json,
 };
+pub(crate) use values::{origin_object, parse_origin};
 
 use crate::json;
 

@@ -351,6 +351,8 @@ pub fn other(name: &MemberName, words: &mut Words<'_>) -> Other {
             record.state = Some(State::Stopped.text().into());
         } else if words.eat("watchdog failed") {
             status.watchdog_failed = true;
+        } else if words.eat("origin") {
+            status.origin = Some(clues::origin(words));
         } else if !(position(words, &mut record, &mut status) || record_words(words, &mut record)) {
             words.lost();
         }

@@ -34,8 +34,8 @@ pub fn status_json(status: &Status) -> String {
         names.sort();
         object.insert("retain_slots".into(), names.into());
     }
-    if let Some(Origin { timeline, checksum }) = status.origin {
-        object.insert("origin".into(), json!({"timeline": timeline.number(), "checksum": format!("{checksum:08x}")}));
+    if let Some(origin) = status.origin {
+        object.insert("origin".into(), origin_object(origin));
     }
     json::compact(&object.into())
 }
@@ -57,7 +57,11 @@ fn parse_slots(value: &Value) -> BTreeMap<String, Lsn> {
 }
 
 /// Ours alone; the original passes over it.
-fn parse_origin(value: &Value) -> Option<Origin> {
+pub(crate) fn origin_object(Origin { timeline, checksum }: Origin) -> Value {
+    json!({"timeline": timeline.number(), "checksum": format!("{checksum:08x}")})
+}
+
+pub(crate) fn parse_origin(value: &Value) -> Option<Origin> {
     let timeline = u32::try_from(value.get("timeline")?.as_u64()?).ok().and_then(Timeline::new)?;
     let checksum = u32::from_str_radix(value.get("checksum")?.as_str()?, 16).ok()?;
     Some(Origin { timeline, checksum })

@@ -7,6 +7,8 @@ use serde_json::Value;
 use tamada_model::document::truthy;
 use tamada_model::{Lsn, PeerAnswer, PeerStatus, Tags, Timeline};
 
+use crate::keys;
+
 pub fn peer_answer(body: &[u8]) -> PeerAnswer {
     let body: Value = match serde_json::from_slice(body) {
         Ok(body) => body,
@@ -35,6 +37,7 @@ fn peer_status(body: Value) -> Result<PeerStatus, &'static str> {
         in_recovery,
         position,
         timeline: timeline.and_then(Timeline::new),
+        origin: body.get("origin").and_then(keys::parse_origin),
         tags: body.get("tags").and_then(Value::as_object).cloned().map(Tags).unwrap_or_default(),
         watchdog_failed: field("watchdog_failed").is_some(),
         body,

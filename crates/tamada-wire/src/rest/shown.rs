@@ -1,6 +1,6 @@
 //! What a report says to the outside at a given moment (rest-api.md 2, 3.1).
 
-use tamada_model::{Cluster, Live, Lsn, Mono, Report, Role, Standby, Standing, State, Timeline};
+use tamada_model::{Cluster, DataDir, Live, Lsn, Mono, Origin, Report, Role, Standby, Standing, State, Timeline};
 
 /// A report, read at an instant.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +84,15 @@ impl<'a> Shown<'a> {
         match &self.live?.standing {
             Standing::Primary { timeline, .. } => Some(*timeline),
             Standing::Standby(standby) => standby.timeline,
+        }
+    }
+
+    /// Of that timeline.
+    pub fn origin(&self) -> Option<Origin> {
+        let facts = self.report.postgres.as_ref().filter(|_| self.live.is_some())?;
+        match &facts.data {
+            DataDir::Present(present) => present.origin,
+            DataDir::Empty | DataDir::Unreadable(_) => None,
         }
     }
 

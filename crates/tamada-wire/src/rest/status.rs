@@ -26,6 +26,7 @@ fn put_answers(shown: &Shown, live: &Live, fields: &mut Fields) {
     fields.put("server_version", live.server_version.number());
     fields.put("xlog", xlog(shown));
     fields.put("timeline", shown.timeline().map(Timeline::number));
+    fields.maybe("origin", shown.origin().map(keys::origin_object));
     fields.maybe("replication_state", shown.replication_state());
     if !live.replication.is_empty() {
         fields.put("replication", live.replication.iter().map(wal_sender).collect::<Value>());

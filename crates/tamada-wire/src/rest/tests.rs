@@ -56,6 +56,32 @@ fn a_peer_reads_what_we_say() {
 }
 
 #[test]
+fn a_peer_is_told_what_our_timeline_began_with() {
+    let origin = Some(Origin { timeline: Timeline::FIRST.next(), checksum: 0xC0FFEE });
+    let mut report = standby();
+    for (known, told) in [(None, json!("absent")), (origin, json!({"timeline": 2, "checksum": "00c0ffee"}))] {
+        change_facts(&mut report, |facts| facts.data = data_with(known));
+        assert_eq!(fields(&report, &["origin"]), json!([told]));
+        let body = spaced(&status_document(&report, now()));
+        let PeerAnswer::Answered(peer) = peer_answer(body.as_bytes()) else { panic!("silent: {body}") };
+        assert_eq!(peer.origin, known);
+    }
+}
+
+fn data_with(origin: Option<Origin>) -> DataDir {
+    DataDir::Present(Box::new(Present {
+        major: None,
+        system_id: None,
+        control: None,
+        backup_label: false,
+        recovery_configured: false,
+        unfinished_rewind: false,
+        newest_timeline: None,
+        origin,
+    }))
+}
+
+#[test]
 fn silence_of_a_running_postgresql_is_shown_as_unknown() {
     let mut report = standby();
     change_facts(&mut report, |facts| facts.answers = Answers::Silent { because: "timeout".into() });
