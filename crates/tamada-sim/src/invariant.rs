@@ -135,7 +135,6 @@ impl Promises {
 
     pub fn store_changed(&mut self, changes: &Changes, world: &World) {
         self.no_loss.store_changed(changes, world);
-        self.bounded_loss.store_changed(changes, world);
         let seen = [
             self.lease_kept.store_changed(changes, world),
             self.sync_key.store_changed(changes, world),
@@ -177,7 +176,6 @@ impl Promises {
             self.sync_key.look(world),
         ];
         self.note(seen);
-        self.bounded_loss.look(world);
         self.best_leads.look(world);
         self.fulfilled = self.heals.look(world) && self.history_whole.look(world).is_ok();
     }

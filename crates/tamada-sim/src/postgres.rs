@@ -254,12 +254,10 @@ impl Fleet {
         self.node(host).is_writable()
     }
 
-    /// It would take writes, if it does not just stand still.
+    /// It would take writes, if it does not just stand still, or begin anew.
     pub fn is_primary(&self, host: Host) -> bool {
-        self.node(host)
-            .server
-            .as_ref()
-            .is_some_and(|server| server.phase == node::Phase::Running && server.recovery.is_none())
+        let is_ending = |server: &node::Server| server.phase.is_ending();
+        self.node(host).server.as_ref().is_some_and(|server| !is_ending(server) && server.recovery.is_none())
     }
 
     /// There is a postmaster, whatever it does.

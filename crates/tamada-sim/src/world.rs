@@ -8,13 +8,14 @@ mod guards;
 mod looks;
 mod operators;
 mod rescue;
+mod succession;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Duration;
 
-use tamada_model::{FailoverRequest, Tags};
+use tamada_model::Tags;
 use tamada_wire::keys;
 
 use crate::chance::Chance;
@@ -48,6 +49,7 @@ pub struct World {
     pub(crate) awaiting: Vec<usize>,
     pub(crate) clients: Vec<clients::Client>,
     pub(crate) operator: rescue::Operator,
+    pub(crate) succession: succession::Succession,
     /// Until when it may take to be whole.
     ends: Moment,
     promises: Promises,
@@ -178,6 +180,7 @@ impl World {
             awaiting: Vec::new(),
             clients: Vec::new(),
             operator: rescue::Operator::default(),
+            succession: succession::Succession::default(),
             ends: Moment::new(script.faults_end + script.heals_within),
             promises: Promises::new(&script),
             happened: 0,
@@ -339,6 +342,7 @@ impl World {
 
     fn postgres_says(&mut self, news: News) {
         self.watch(|promises, world| promises.news(&news, world));
+        self.is_succeeded_by(&news);
         self.tell_of(news);
     }
 
@@ -390,20 +394,6 @@ impl World {
         self.members[host.0].setup.settings.pause
     }
 
-    /// An operator wants this member to lead.
-    pub fn is_asked_for(&self, host: Host) -> bool {
-        self.failover_request().is_some_and(|request| names(&request, host))
-    }
-
-    /// The same, and whatever that loses.
-    pub fn is_failed_over_to(&self, host: Host) -> bool {
-        self.failover_request().is_some_and(|request| request.leader.is_none() && names(&request, host))
-    }
-
-    fn failover_request(&self) -> Option<FailoverRequest> {
-        keys::parse_failover(self.store.raw(keys::FAILOVER)?.as_bytes())
-    }
-
     /// The position that a leader published last.
     pub fn published(&self) -> tamada_model::Lsn {
         let text = self.store.raw(keys::STATUS).unwrap_or_default();
@@ -437,10 +427,6 @@ impl World {
         let sync = self.store.raw(keys::SYNC).map(|text| keys::parse_sync(text.as_bytes()));
         sync.is_some_and(|sync| sync.lists(&host.name().into()) || sync.leader == Some(host.name().into()))
     }
-}
-
-fn names(request: &FailoverRequest, host: Host) -> bool {
-    request.candidate.as_ref().is_some_and(|candidate| candidate.as_str() == host.name())
 }
 
 fn words_of(panicked: std::thread::Result<()>) -> String {

@@ -127,8 +127,6 @@ fn was_left_behind(point: Point, world: &World) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tamada_wire::keys::FAILOVER;
-
     use super::super::hands::{A, B, C, promote, with_b_behind};
     use super::*;
     use crate::member::Runs;
@@ -172,8 +170,7 @@ mod tests {
         let is_of_use = |host, world: &World| !was_left_behind(world.fleet.data(host).expect("it has data"), world);
         assert!(is_of_use(B, &world) && is_of_use(C, &world), "a led last");
         promote(&mut world, B);
-        world.store.put_raw("leader", "b", world.now);
-        world.passes(Duration::from_secs(2));
+        world.gives_the_lock_to(B);
         assert!(is_of_use(B, &world) && !is_of_use(C, &world));
     }
 
@@ -187,9 +184,9 @@ mod tests {
     #[test]
     fn an_operators_choice_stands_until_somebody_can_read_it() {
         let (promise, mut world) = without_a();
-        world.store.put_raw(FAILOVER, r#"{"member":"c"}"#, world.now);
+        world.names_in_a_manual_failover(C);
         assert!(promise.takes_the_lock(B, &world).is_err());
-        world.store.put_raw(FAILOVER, r#"{"member":"b"}"#, world.now);
+        world.names_in_a_manual_failover(B);
         assert_eq!(promise.takes_the_lock(B, &world), Ok(()));
     }
 

@@ -8,7 +8,6 @@ use tamada_wire::keys::{HISTORY, parse_history};
 
 use super::{Seen, Violation};
 use crate::postgres::News;
-use crate::store::{Changed, Changes};
 use crate::wal::BranchId;
 use crate::world::World;
 use crate::{Host, Moment};
@@ -16,11 +15,6 @@ use crate::{Host, Moment};
 #[derive(Debug, Default)]
 pub struct BoundedLoss {
     meddled_until: Option<Moment>,
-    /// Whom a manual failover named when it took the lock, however long ago that was asked for: a request stands until
-    /// somebody can read it.
-    named: Option<Host>,
-    /// What the lock's holder wrote on last.
-    led_on: Option<BranchId>,
 }
 
 impl BoundedLoss {
@@ -29,40 +23,23 @@ impl BoundedLoss {
         self.meddled_until = Some(world.now + super::one_primary::after_meddling(world) + Duration::from_secs(60));
     }
 
-    pub fn store_changed(&mut self, changes: &Changes, world: &World) {
-        let leader = world.store.leader().and_then(|(name, _)| world.host(name.as_str()));
-        if changes.has(Changed::Leader) && leader.is_some() {
-            self.named = leader.filter(|leader| world.is_failed_over_to(*leader));
-        }
-    }
-
-    /// Whose position is published.
-    pub fn look(&mut self, world: &World) {
-        let leader = world.store.leader().and_then(|(name, _)| world.host(name.as_str()));
-        let writable = leader.filter(|leader| world.fleet.is_writable(*leader));
-        let branch = writable.and_then(|leader| world.fleet.data(leader)).map(|(branch, _)| branch);
-        self.led_on = branch.or(self.led_on);
-    }
-
     /// Where the new leader's WAL parted from the old one's. On another timeline it may have come further than that; who
     /// does not want timelines to be checked in a race, or cannot know of the last one, has only the numbers.
     fn parted(&self, branch: BranchId, fork: Lsn, published: Lsn, world: &World) -> Lsn {
         let told = world.store.raw(HISTORY).unwrap_or_default();
         let last = parse_history(told.as_bytes()).unwrap_or_default().pop().map_or(0, |entry| entry.timeline);
-        let is_known = |led_on: &BranchId| world.fleet.wal().timeline(*led_on).number() <= last + 1;
-        match self.led_on.filter(|led_on| world.script.check_timeline && is_known(led_on)) {
-            Some(led_on) => world.fleet.wal().fork((led_on, published), (branch, fork)).1,
+        let is_known = |branch: &BranchId| world.fleet.wal().timeline(*branch).number() <= last + 1;
+        match world.published_on().filter(|published_on| world.script.check_timeline && is_known(published_on)) {
+            Some(published_on) => world.fleet.wal().fork((published_on, published), (branch, fork)).1,
             None => fork,
         }
     }
 
-    pub fn news(&mut self, news: &News, world: &World) -> Seen {
+    pub fn news(&self, news: &News, world: &World) -> Seen {
         let News::Promoted { host, branch } = news else {
             return Ok(());
         };
-        let seen = self.promoted(*host, *branch, world);
-        self.look(world);
-        seen
+        self.promoted(*host, *branch, world)
     }
 
     fn promoted(&self, host: Host, branch: BranchId, world: &World) -> Seen {
@@ -72,12 +49,15 @@ impl BoundedLoss {
         let published = world.published();
         let fork = self.parted(branch, fork, published, world);
         let allowed = Lsn::new(fork.bytes().saturating_add(world.script.maximum_lag));
-        let meddled = self.named == Some(host) || self.meddled_until.is_some_and(|until| world.now < until);
-        if meddled || world.just_woke(host) || published <= allowed {
+        let wished = world.leads_at_any_cost(host);
+        let meddled = self.meddled_until.is_some_and(|until| world.now < until);
+        let excused = wished || meddled || world.just_woke(host);
+        if excused || published <= allowed {
             return Ok(());
         }
         // Two promotions at one place differ by their first record alone.
-        if self.led_on.is_some_and(|led_on| !world.fleet.wal().has_writes(fork, (led_on, published))) {
+        let wrote = |published_on| world.fleet.wal().has_writes(fork, (published_on, published));
+        if world.published_on().is_some_and(|published_on| !wrote(published_on)) {
             return Ok(());
         }
         let what = format!("{} leads from {fork} on, {published} had been published", host.name());
@@ -100,6 +80,7 @@ mod tests {
         let (_, optime) = world.fleet.data(A).expect("it leads");
         let status = status_json(&Status { optime, ..Status::default() });
         world.store.put_raw(STATUS, &status, world.now);
+        world.store_changed();
         promote(&mut world, to);
         let (branch, _) = world.fleet.data(to).expect("it is a primary");
         (world, News::Promoted { host: to, branch })
@@ -116,12 +97,11 @@ mod tests {
     #[test]
     fn where_timelines_are_checked_wal_of_one_that_was_left_does_not_count() {
         for (check_timeline, keeps) in [(true, false), (false, true)] {
-            let mut promise = BoundedLoss::default();
+            let promise = BoundedLoss::default();
             let (mut world, _) = after_a_failover(B, 0);
             world.script.check_timeline = check_timeline;
-            world.store.put_raw("leader", "b", world.now);
+            world.gives_the_lock_to(B);
             world.store.put_raw(HISTORY, r#"[[1, 100, ""]]"#, world.now);
-            promise.look(&world);
             let write = world.ledger.begin(0, world.now);
             assert!(world.with_fleet(|fleet, now, net| fleet.write(B, write, now, net)));
             world.passes(Duration::from_millis(50));
@@ -129,18 +109,11 @@ mod tests {
             let (_, optime) = world.fleet.data(B).expect("it leads");
             let status = status_json(&Status { optime, ..Status::default() });
             world.store.put_raw(STATUS, &status, world.now);
+            world.store_changed();
             promote(&mut world, C);
             let (branch, _) = world.fleet.data(C).expect("it is a primary");
             assert_eq!(promise.news(&News::Promoted { host: C, branch }, &world).is_ok(), keeps);
         }
-    }
-
-    #[test]
-    fn an_operator_may_take_one_that_is_further_behind() {
-        let (world, news) = after_a_failover(B, 0);
-        let mut promise = BoundedLoss::default();
-        promise.meddled(&world);
-        assert_eq!(promise.news(&news, &world), Ok(()));
     }
 
     #[test]
@@ -150,10 +123,16 @@ mod tests {
         {
             let (mut world, news) = after_a_failover(B, 0);
             world.store.put_raw(FAILOVER, request, world.now);
-            world.store.put_raw("leader", "b", world.now);
-            let mut promise = BoundedLoss::default();
-            promise.store_changed(&world.store.take_changes(), &world);
-            assert_eq!(promise.news(&news, &world).is_ok(), keeps, "{request}");
+            world.gives_the_lock_to(B);
+            assert_eq!(BoundedLoss::default().news(&news, &world).is_ok(), keeps, "{request}");
         }
+    }
+
+    #[test]
+    fn what_follows_when_an_operator_took_the_lock_away_is_theirs_for_a_while() {
+        let (world, news) = after_a_failover(B, 0);
+        let mut promise = BoundedLoss::default();
+        promise.meddled(&world);
+        assert_eq!(promise.news(&news, &world), Ok(()));
     }
 }

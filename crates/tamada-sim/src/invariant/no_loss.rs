@@ -100,8 +100,9 @@ impl NoLoss {
         }
         let wal = world.fleet.wal();
         let here = (*branch, wal.branch(*branch).end);
-        let handed_over =
-            self.handed_over.take().filter(|(from, _, at)| from != host && world.now.since(*at) < PATIENCE);
+        let counts =
+            |from: Host, at: Moment| from != *host && world.now.since(at) < PATIENCE && !world.leads_at_any_cost(*host);
+        let handed_over = self.handed_over.take().filter(|(from, _, at)| counts(*from, *at));
         let promised = |write: &Acknowledged| {
             write.synchronous || handed_over.is_some_and(|(_, end, _)| wal.is_ancestor(write.end, end))
         };
@@ -231,6 +232,18 @@ mod tests {
             world.store.put_raw("leader", holder, world.now);
             let news = promoted(&mut world, B);
             assert_eq!(promise.news(&news, &world).is_ok(), excused, "{holder}");
+        }
+    }
+
+    #[test]
+    fn one_whose_successor_is_lost_is_over_for_whom_an_operator_names_then() {
+        for (named, keeps) in [(B, true), (C, false)] {
+            let (mut world, mut promise) = (with_b_behind(), NoLoss::default());
+            handed_over(&mut promise, &mut world);
+            world.names_in_a_manual_failover(named);
+            world.gives_the_lock_to(B);
+            let news = promoted(&mut world, B);
+            assert_eq!(promise.news(&news, &world).is_ok(), keeps, "{named:?}");
         }
     }
 

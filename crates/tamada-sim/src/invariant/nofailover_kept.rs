@@ -1,4 +1,5 @@
-//! `nofailover` is kept: a member with the tag never takes the lock over from another, unless an operator asked for it.
+//! `nofailover` is kept: a member with the tag never takes the lock over from another, unless an operator has made it a
+//! primary by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,8 +15,6 @@ use crate::{Host, Moment};
 pub struct NofailoverKept {
     /// Who had the lock last.
     last: Option<Host>,
-    /// Whom an operator asked for, or promoted by hand.
-    asked_for: Vec<Host>,
     primaries: BTreeSet<Host>,
     /// When a primary was lost: its agent may have looked at it just before, and asked the store since.
     lost: BTreeMap<Host, Moment>,
@@ -43,9 +42,6 @@ impl NofailoverKept {
     }
 
     pub fn store_changed(&mut self, changes: &Changes, world: &World) -> Seen {
-        if changes.has(Changed::Failover) {
-            self.asked_for.extend(world.hosts().filter(|host| world.is_asked_for(*host)));
-        }
         match changes.has(Changed::Leader) {
             true => self.lock_moved(world),
             false => Ok(()),
@@ -59,7 +55,7 @@ impl NofailoverKept {
         let last = self.last.replace(holder);
         let from_another = last.is_some_and(|last| last != holder);
         // One that was made a primary behind its agent's back keeps what it is.
-        let by_hand = self.was_primary(holder, world) || self.asked_for.contains(&holder);
+        let by_hand = self.was_primary(holder, world);
         if !from_another || by_hand || !has_the_tag(holder, world) {
             return Ok(());
         }
@@ -110,13 +106,20 @@ mod tests {
     }
 
     #[test]
-    fn who_was_asked_for_does_and_so_does_who_was_promoted_by_hand() {
+    fn nor_does_who_is_named_in_a_manual_failover() {
         let (mut world, mut promise) = (whole(), NofailoverKept::default());
-        world.store.put_raw("failover", r#"{"member": "b"}"#, world.now);
-        assert_eq!(moves_to_b(&mut world, &mut promise), Ok(()));
+        world.names_in_a_manual_failover(B);
+        assert!(moves_to_b(&mut world, &mut promise).is_err());
+    }
+
+    #[test]
+    fn who_was_promoted_by_hand_keeps_what_it_is_also_while_it_begins_anew() {
         let (mut world, mut promise) = (unattended(), NofailoverKept::default());
         promote(&mut world, B);
         assert_eq!(moves_to_b(&mut world, &mut promise), Ok(()));
+        world.with_fleet(|fleet, now, _| fleet.crash_backend(B, now));
+        assert!(!world.fleet.is_writable(B));
+        assert_eq!(moves_to_b(&mut world, &mut NofailoverKept::default()), Ok(()));
     }
 
     #[test]

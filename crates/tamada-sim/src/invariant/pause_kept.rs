@@ -1,4 +1,5 @@
-//! Pause is kept: as long as a member knows of it, it promotes nobody, unless an operator asked for that one.
+//! Pause is kept: as long as a member knows of it, it promotes nobody, unless an operator asked for that one, now or when
+//! it took the lock.
 
 use tamada_model::{Job, Role};
 
@@ -46,9 +47,19 @@ mod tests {
     #[test]
     fn an_operator_may_ask_for_one() {
         let mut world = paused();
-        world.store.put_raw("failover", r#"{"member": "b"}"#, world.now);
+        world.names_in_a_manual_failover(B);
         assert_eq!(PauseKept.begins(B, &PROMOTE, &world), Ok(()));
         assert!(PauseKept.begins(C, &PROMOTE, &world).is_err());
+    }
+
+    #[test]
+    fn who_has_taken_the_lock_for_that_goes_on_when_the_operator_asks_for_another_one() {
+        let mut world = paused();
+        world.names_in_a_manual_failover(B);
+        world.gives_the_lock_to(B);
+        world.names_in_a_manual_failover(C);
+        world.now = world.now + Duration::from_secs(60);
+        assert_eq!(PauseKept.begins(B, &PROMOTE, &world), Ok(()));
     }
 
     #[test]

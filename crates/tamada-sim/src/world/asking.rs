@@ -179,7 +179,7 @@ impl World {
     }
 
     /// Whoever it concerns hears a bell; whoever watches the promises sees it.
-    pub(super) fn store_changed(&mut self) {
+    pub(crate) fn store_changed(&mut self) {
         if let Some(next) = self.store.next_expiry()
             && self.leases_due.is_none_or(|due| next < due)
         {
@@ -197,6 +197,7 @@ impl World {
             }
             self.diary.note(self.now, None, || format!("leader in the store: {}", leader.unwrap_or("nobody".into())));
         }
+        self.follow_succession(&changes);
         for host in self.hosts() {
             self.ring(host, &changes);
         }

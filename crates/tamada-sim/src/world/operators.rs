@@ -25,7 +25,6 @@ impl World {
             // Whoever insists on one that may not lead has a cluster that does not heal.
             Operation::Failover { to } if self.is_tagged(to) => {}
             Operation::Failover { to } => {
-                self.watch(|promises, world| promises.meddled(world));
                 self.ask_for(FailoverRequest { leader: None, candidate: Some(to.name().into()), scheduled_at: None })
             }
             Operation::Restart(host) => {

@@ -12,7 +12,6 @@ use tamada_wire::keys::{HISTORY, INITIALIZE, parse_history};
 
 use super::World;
 use crate::fault::{Fault, LostKey, Operation, Switch};
-use crate::wal::BranchId;
 use crate::{Host, Moment};
 
 /// What keeps the cluster from being whole, and no agent may mend.
@@ -39,8 +38,6 @@ pub enum Plight {
 #[derive(Debug, Default)]
 pub(crate) struct Operator {
     sees: Option<(Plight, Moment)>,
-    /// What the lock's holder wrote on last.
-    led_on: Option<BranchId>,
     /// How often help was needed.
     pub acts: u64,
 }
@@ -48,10 +45,6 @@ pub(crate) struct Operator {
 impl World {
     /// Once a second; helps when everything is to be well.
     pub(super) fn look_after(&mut self) {
-        let leader = self.store.leader().and_then(|(leader, _)| self.host(leader.as_str()));
-        let writable = leader.filter(|leader| self.fleet.is_writable(*leader));
-        let branch = writable.and_then(|leader| self.fleet.data(leader)).map(|(branch, _)| branch);
-        self.operator.led_on = branch.or(self.operator.led_on);
         if self.now < Moment::new(self.script.faults_end) {
             return;
         }
@@ -126,7 +119,7 @@ impl World {
         let (wal, published) = (self.fleet.wal(), self.published());
         let history = parse_history(self.store.raw(HISTORY).unwrap_or_default().as_bytes()).unwrap_or_default();
         let last = history.last().map_or(1, |entry| entry.timeline + 1);
-        let (shared, on_it) = match self.operator.led_on {
+        let (shared, on_it) = match self.led_on() {
             Some(led_on) => {
                 (wal.fork((led_on, published), (branch, end)).1, wal.limit(led_on, (branch, end)).is_some())
             }
@@ -149,18 +142,13 @@ impl World {
     /// It has been on another timeline of a number that the last leader was on.
     fn is_beside(&self, host: Host) -> bool {
         let wal = self.fleet.wal();
-        let leaders = self.operator.led_on.map(|branch| (branch, wal.branch(branch).end));
+        let leaders = self.led_on().map(|branch| (branch, wal.branch(branch).end));
         let both = self.fleet.data(host).zip(leaders);
         both.is_some_and(|(own, leaders)| wal.were_namesakes(own, leaders))
     }
 
     fn says(&self, host: Host, words: &str) -> bool {
         self.members[host.0].report.as_ref().is_some_and(|report| report.because.contains(words))
-    }
-
-    /// What the lock's holder wrote on last.
-    pub(crate) fn led_on(&self) -> Option<BranchId> {
-        self.operator.led_on
     }
 
     /// It has left the leader's history or is about to, and no rewind helps; or it lacks WAL that the leader has no more, or
@@ -348,8 +336,7 @@ mod tests {
             world.with_fleet(|fleet, now, _| fleet.promote_by_hand(*host, now));
             world.passes(Duration::from_secs(10));
         }
-        world.store.put_raw("leader", others[0].name(), world.now);
-        world.look_after();
+        world.gives_the_lock_to(others[0]);
         world.store.delete_raw("leader", world.now);
         assert_eq!(world.plight(), Some(Plight::Tagged(others[0])));
     }
@@ -360,7 +347,7 @@ mod tests {
         world.stand_still();
         world.with_fleet(|fleet, now, _| fleet.promote_by_hand(B, now));
         world.passes(Duration::from_secs(10));
-        world.store.put_raw("leader", A.name(), world.now);
+        world.gives_the_lock_to(A);
         assert!(world.fleet.is_writable(A) && world.fleet.is_writable(B));
         assert_eq!(world.plight(), Some(Plight::NeedsCopy(B)));
     }
