@@ -29,6 +29,7 @@ pub mod schedule;
 pub mod situation;
 pub mod slots;
 pub mod switchover;
+pub mod synchronous;
 pub mod tell;
 pub mod upstream;
 pub mod view;

@@ -50,6 +50,11 @@ impl PgMajor {
         Self(major * 10_000)
     }
 
+    /// Before 10 two numbers made a major version: `PgMajor::of_old(9, 6)`.
+    pub const fn of_old(first: u32, second: u32) -> Self {
+        Self(first * 10_000 + second * 100)
+    }
+
     /// Parses the content of `PG_VERSION`.
     pub fn parse(text: &str) -> Option<Self> {
         PgVersion::parse(text).map(PgVersion::major)

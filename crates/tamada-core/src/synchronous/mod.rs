@@ -1,0 +1,2 @@
+//! Synchronous replication.
+pub mod quorum;
