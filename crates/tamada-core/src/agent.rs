@@ -539,6 +539,8 @@ fn beginning(write: &DcsWrite, essential: bool) -> Option<Note> {
         | DcsWrite::SetInitialize { .. }
         | DcsWrite::DeleteInitialize
         | DcsWrite::SetConfig(_)
-        | DcsWrite::SetHistory(_) => None,
+        | DcsWrite::SetHistory(_)
+        | DcsWrite::SetSync { .. }
+        | DcsWrite::DeleteSync(_) => None,
     }
 }

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tamada_model::{
-    Document, FailoverKind, HistoryEntry, Job, Lsn, MemberName, Role, Stamp, SystemId, Timeline, Upstream, WalBytes,
+    Document, FailoverKind, HistoryEntry, Job, Lsn, MemberName, Role, Stamp, SyncNames, SyncState, SystemId, Timeline,
+    Upstream, WalBytes,
 };
 
 use crate::HeldLease;
 use crate::guard::Watcher;
 use crate::memory::{Mark, StepDownMode};
 use crate::slots::SlotPlan;
+use crate::synchronous;
 use crate::view::PeerQuestion;
 
 /// What a look at the view yields: more questions, or a decision.
@@ -99,6 +101,15 @@ impl Decision {
         self
     }
 
+    pub fn write_sync(self, write: synchronous::Write) -> Self {
+        let asked = match &write {
+            synchronous::Write::Parameter(names) => Some(Mark::SyncNamesAsked(names.clone())),
+            synchronous::Write::Key { .. } | synchronous::Write::Forget(_) => None,
+        };
+        let decision = self.chore(write.into());
+        asked.into_iter().fold(decision, Decision::mark)
+    }
+
     pub fn mark(mut self, mark: Mark) -> Self {
         self.marks.push(mark);
         self
@@ -181,6 +192,12 @@ pub enum Chore {
     CheckpointAfterPromote,
     ResumeReplay,
     SyncSlots(SlotPlan),
+    SetSync {
+        sync: SyncState,
+        judged: Option<Stamp>,
+    },
+    DeleteSync(Stamp),
+    SetSyncNames(SyncNames),
 }
 
 /// A line for the log beside the pass's sentence.
@@ -228,6 +245,8 @@ pub enum Reason {
     // Just promoted: others compare themselves with what was published by somebody else.
     PositionUnpublished,
     PromotionUnderWay,
+    // Synchronous replication, before the promotion.
+    PreparingForCommits,
     // A standby that is to be promoted does not answer.
     PostgresSilent { because: String },
     RenewalRefused { was_primary: bool, paused: bool },
@@ -375,6 +394,10 @@ pub enum Unfit {
     OutrankedByTimeline { who: MemberName, theirs: Timeline, mine: Timeline },
     OutrankedByPosition { who: MemberName, theirs: Lsn, mine: Lsn },
     OutrankedByPriority { who: MemberName, theirs: i64, mine: i64 },
+    // Commits did not wait for it.
+    NotSynchronous { standbys: Vec<MemberName> },
+    // So many members of the quorum are not ahead of it, itself aside; so many more may be.
+    QuorumNotReached { votes: usize, needed: usize },
     OldLeaderOfSwitchover { successors: usize },
     BehindPublishedPosition { mine: Lsn, published: Lsn },
 }

@@ -14,6 +14,10 @@ pub fn explanation(reason: &Reason) -> String {
         Reason::PromotingAfterRace => "nobody who was asked is better placed, and the lock is ours now".into(),
         Reason::PromotingWithLock => "we hold the lock, and PostgreSQL is a standby".into(),
         Reason::LeaseDue => "a third of the ttl has passed since the lock was last renewed".into(),
+        Reason::PreparingForCommits => {
+            "whom commits are to wait for is settled before this member is promoted, or they would wait for nobody"
+                .into()
+        }
         Reason::PositionUnpublished => "PostgreSQL is a new primary: where it is, is published at once".into(),
         Reason::PromotionUnderWay => "promotion was begun; PostgreSQL is not writable yet".into(),
         Reason::PostgresSilent { because } => format!("PostgreSQL does not answer ({because}); promoted once it does"),
@@ -291,6 +295,18 @@ fn unfit(because: &Unfit) -> String {
         Unfit::OutrankedByPriority { who, theirs, mine } => {
             format!("{who} has the same WAL and failover_priority {theirs}, ours is {mine}: waiting for it to lead")
         }
+        Unfit::NotSynchronous { standbys } => {
+            let listed: Vec<&str> = standbys.iter().map(MemberName::as_str).collect();
+            format!(
+                "commits did not wait for us but for [{}]: one of these, or who led them, goes first. A manual failover to \
+                 this member would accept what that loses",
+                listed.join(", ")
+            )
+        }
+        Unfit::QuorumNotReached { votes, needed } => format!(
+            "{votes} synchronous members are known to have no more than we, {needed} have to be: somebody who does not \
+             answer may have commits that we lack. A manual failover to this member would accept that"
+        ),
         Unfit::OldLeaderOfSwitchover { successors } => {
             format!("the switchover was away from us, and others could lead: {successors}")
         }

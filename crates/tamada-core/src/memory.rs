@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{Cluster, Lsn, MemberName, Members, Mono, Now, ScheduledRestart, ShutdownPosition, Timeline};
+use tamada_model::{
+    Cluster, Lsn, MemberName, Members, Mono, Now, ScheduledRestart, ShutdownPosition, SyncNames, Timeline,
+};
 
 use crate::HeldLease;
 use crate::guard::{GuardState, WatchdogState};
+use crate::synchronous::Proof;
 
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Memory {
@@ -86,6 +89,11 @@ pub struct Memory {
     /// the stop's end, by fencing, and by giving up a switchover; cleared when PostgreSQL answers. Stale: a PostgreSQL
     /// that the operator stopped in pause is started.
     pub comes_back: ComesBack,
+    /// Which synchronous standbys have everything that was acknowledged without them. Stale: one that lacks something
+    /// may lead.
+    pub sync_proof: Proof,
+    /// What `synchronous_standby_names` was last set to, and when. Stale: it is set once more, or a loop later.
+    pub sync_names_asked: Option<(SyncNames, Mono)>,
     /// Slots of members that were seen streaming, and when last (postgres.md 15.4).
     pub retained_slots: std::collections::BTreeMap<String, Mono>,
 }
@@ -235,6 +243,7 @@ pub enum Mark {
     /// We go with exit status 1, and PostgreSQL goes with us.
     Refusing,
     DropScheduledRestart,
+    SyncNamesAsked(SyncNames),
 }
 
 impl Memory {
@@ -298,6 +307,7 @@ impl Memory {
                 self.leaving = true;
                 self.refusing = true;
             }
+            Mark::SyncNamesAsked(names) => self.sync_names_asked = Some((names.clone(), now.mono)),
             Mark::DropScheduledRestart => self.scheduled_restart = None,
         }
     }

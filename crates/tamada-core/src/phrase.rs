@@ -16,6 +16,7 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::PromotingWithLock => "promoted self to leader because I had the session lock".into(),
         Reason::LeaseDue
         | Reason::PositionUnpublished
+        | Reason::PreparingForCommits
         | Reason::LettingGo { .. }
         | Reason::LockIsFree
         | Reason::SteppedDown

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tamada_model::{
     CheckpointFirst, Document, FailoverRequest, HistoryEntry, Initialize, Job, Lsn, Role, Stamp, Status, Stop,
-    StopMode, SynchronousMode, SystemId, Upstream,
+    StopMode, SyncNames, SyncState, SynchronousMode, SystemId, Upstream,
 };
 
 use crate::decide::rewind_allowed;
@@ -31,6 +31,8 @@ pub enum DcsWrite {
     ClearFailover(Stamp),
     SetFailover { request: FailoverRequest, judged: Stamp },
     SetHistory(Vec<HistoryEntry>),
+    SetSync { sync: SyncState, judged: Option<Stamp> },
+    DeleteSync(Stamp),
 }
 
 /// How a write ended, sorted by what may be concluded.
@@ -57,6 +59,8 @@ pub enum Command {
     FireOnStart,
     ResumeReplay,
     SyncSlots(SlotPlan),
+    /// For whom commits are to wait. Ends when the server says so itself, or does not for long.
+    SetSyncNames(SyncNames),
     /// Begins; its end comes as an event of its own.
     CheckpointAfterPromote,
 }
@@ -148,7 +152,7 @@ fn then(decision: &Decision) -> Then {
         | Verdict::FinishBootstrap(_)
         | Verdict::ClearInitialize
         | Verdict::ClaimInitialize { .. } => Then::LookAgain,
-        Verdict::Stay if ends_a_stage(&decision.because) => Then::LookAgain,
+        Verdict::Stay if ends_a_stage(&decision.because) || decision.chores.iter().any(moves_on) => Then::LookAgain,
         Verdict::Stay
         // Whether the reload took is seen in the next pass; at once, a reload that does not take would never let us rest.
         | Verdict::Repoint { .. }
@@ -159,6 +163,23 @@ fn then(decision: &Decision) -> Then {
         | Verdict::Run(_)
         | Verdict::CancelAndStepDown(_)
         | Verdict::Leave(_) => Then::Rest,
+    }
+}
+
+/// The next step of synchronous replication follows from what this one has brought about.
+fn moves_on(chore: &Chore) -> bool {
+    match chore {
+        Chore::SetSync { .. } | Chore::DeleteSync(_) | Chore::SetSyncNames(_) => true,
+        Chore::ClearFailover(_)
+        | Chore::WriteHistory(_)
+        | Chore::RepairInitialize(_)
+        | Chore::RepairConfig(_)
+        | Chore::SetRole(_)
+        | Chore::FireRoleChange(_)
+        | Chore::FireOnStart
+        | Chore::CheckpointAfterPromote
+        | Chore::ResumeReplay
+        | Chore::SyncSlots(_) => false,
     }
 }
 
@@ -293,6 +314,9 @@ fn chore(chore: &Chore) -> Act {
         Chore::FireOnStart => Act::Command(Command::FireOnStart),
         Chore::CheckpointAfterPromote => Act::Command(Command::CheckpointAfterPromote),
         Chore::ResumeReplay => Act::Command(Command::ResumeReplay),
+        Chore::SetSync { sync, judged } => Act::Dcs(DcsWrite::SetSync { sync: sync.clone(), judged: judged.clone() }),
+        Chore::DeleteSync(judged) => Act::Dcs(DcsWrite::DeleteSync(judged.clone())),
+        Chore::SetSyncNames(names) => Act::Command(Command::SetSyncNames(names.clone())),
         Chore::SyncSlots(plan) => Act::Command(Command::SyncSlots(plan.clone())),
     }
 }

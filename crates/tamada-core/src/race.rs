@@ -15,6 +15,7 @@ use tamada_model::{
 use crate::decision::{Fact, Note, Unfit};
 use crate::guard::{Guarding, Watcher, guarding};
 use crate::plant::{Plant, is_planted};
+use crate::synchronous::election::electorate;
 use crate::view::PeerQuestion;
 use crate::{View, switchover};
 
@@ -122,7 +123,12 @@ fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
     if view.memory.rewind.is_beyond_help() && named != Some(&view.me.name) {
         return Candidacy::unfit(Unfit::NeedsCopy);
     }
+    let electorate = electorate(view, cluster);
     if let Some(request) = &cluster.failover {
+        let switchover = request.value.leader.is_some();
+        if let Some(unfit) = electorate.filter(|_| switchover).and_then(|voters| voters.excludes(&view.me.name, true)) {
+            return Candidacy::unfit(unfit);
+        }
         match switchover::without_leader(view, cluster, &request.value) {
             switchover::Claim::RequestIsVoid => {}
             switchover::Claim::Candidacy(candidacy) => return candidacy,
@@ -132,6 +138,9 @@ fn standby(view: &View<'_>, cluster: &Cluster) -> Candidacy {
         && cluster.failsafe.as_ref().is_some_and(|known| !known.is_empty() && !known.contains_key(&view.me.name))
     {
         return Candidacy::unfit(Unfit::NotInFailsafe);
+    }
+    if let Some(unfit) = electorate.and_then(|voters| voters.excludes(&view.me.name, false)) {
+        return Candidacy::unfit(unfit);
     }
     if let Some(unfit) = lag_behind_leader(view, cluster) {
         return unfit;
@@ -271,19 +280,28 @@ pub fn health_check(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberN
             questions => Candidacy::Ask(Fact::Peers(questions)),
         };
     };
+    let electorate = electorate(view, cluster);
     let mut notes = Vec::new();
+    let (mut votes, mut somebody_ahead) = (0, false);
     for name in members.keys() {
         match answers.get(name) {
-            Some(PeerAnswer::Answered(status)) => {
-                if let Some(veto) = veto(view, cluster, name, status, mine, &mut notes) {
-                    return Candidacy::Unfit(veto, notes);
+            Some(PeerAnswer::Answered(status)) => match word(view, cluster, name, status, mine, &mut notes) {
+                Word::Veto(unfit) => return Candidacy::Unfit(unfit, notes),
+                Word::Ahead => somebody_ahead = true,
+                Word::NotAhead if electorate.is_some_and(|voters| voters.votes() && voters.includes(name)) => {
+                    notes.push(Note::info(format!("Got quorum vote from {name}")));
+                    votes += 1;
                 }
-            }
-            // Unreachable members never block (12.12); nor does one we could not ask.
+                Word::NotAhead | Word::None => {}
+            },
+            // Unreachable members never block (12.12); nor does one we could not ask. They do not vote either.
             Some(PeerAnswer::Silent { .. }) | None => {}
         }
     }
-    Candidacy::Fit(notes)
+    match electorate.and_then(|voters| voters.refuses(&view.me.name, votes, somebody_ahead)) {
+        Some(unfit) => Candidacy::Unfit(unfit, notes),
+        None => Candidacy::Fit(notes),
+    }
 }
 
 /// Everybody who may have a say: members of the last cluster with a leader, overlaid by who was seen since, and by the
@@ -298,8 +316,13 @@ pub fn members_to_ask(view: &View<'_>, cluster: &Cluster, besides: Option<&Membe
     let mut members = view.memory.cluster_with_leader.as_ref().map(|old| old.members.clone()).unwrap_or_default();
     members.extend(view.memory.seen_leaderless.clone());
     members.extend(cluster.members.clone());
+    // Where commits wait for standbys, only these and who led them may have what nobody else has.
+    let electorate = electorate(view, cluster);
+    let votes = electorate.is_some_and(|voters| voters.votes());
     members.retain(|name, member| {
-        *name != view.me.name && Some(name) != besides && member.api_url.is_some() && !member.tags.nofailover()
+        let has_say = electorate.is_none_or(|voters| voters.includes(name));
+        let may_lead = !member.tags.nofailover() || votes;
+        *name != view.me.name && Some(name) != besides && member.api_url.is_some() && has_say && may_lead
     });
     members
 }
@@ -377,7 +400,62 @@ fn may_not_lead_itself(view: &View<'_>, cluster: &Cluster, who: &MemberName, sta
     Some(Note::info(format!("Timeline {theirs} of {who} is behind last known cluster timeline {last}")))
 }
 
-fn veto(
+/// What a peer's answer means for us (12.10).
+enum Word {
+    Veto(Unfit),
+    /// It has more, which does not count: it led, and what it has more was acknowledged to nobody.
+    Ahead,
+    NotAhead,
+    None,
+}
+
+fn word(
+    view: &View<'_>,
+    cluster: &Cluster,
+    who: &MemberName,
+    status: &PeerStatus,
+    mine: Lsn,
+    notes: &mut Vec<Note>,
+) -> Word {
+    if is_limited(status) || is_planted(Plant::RaceIgnoresAnswers) {
+        return Word::None;
+    }
+    if !status.in_recovery {
+        notes.push(Note::warning(format!("Primary ({who}) is still alive")));
+        return Word::Veto(Unfit::PrimaryAlive { who: who.clone() });
+    }
+    if let Some(note) = may_not_lead_itself(view, cluster, who, status) {
+        notes.push(note);
+        return Word::None;
+    }
+    match by_timeline(view, cluster, status, mine) {
+        ByTimeline::Theirs { theirs, mine } => {
+            notes.push(Note::info(format!("Timeline {theirs} of {who} is newer than my timeline {mine}")));
+            return Word::Veto(Unfit::OutrankedByTimeline { who: who.clone(), theirs, mine });
+        }
+        ByTimeline::Mine => return Word::NotAhead,
+        ByTimeline::Neither => {}
+    }
+    let electorate = electorate(view, cluster);
+    if status.position > mine && electorate.is_some_and(|voters| voters.led(who)) {
+        notes.push(Note::info("Ignoring the former leader being ahead of us"));
+        return Word::Ahead;
+    }
+    if status.position > mine {
+        notes.push(Note::info(format!("Wal position of {who} is ahead of my wal position")));
+        return Word::Veto(Unfit::OutrankedByPosition { who: who.clone(), theirs: status.position, mine });
+    }
+    if status.position.is_zero() {
+        return Word::None;
+    }
+    let may_outrank = electorate.is_none_or(|voters| !voters.votes() || voters.includes(who));
+    match outranked_by_priority(view, cluster, who, status, mine, notes).filter(|_| may_outrank) {
+        Some(unfit) => Word::Veto(unfit),
+        None => Word::NotAhead,
+    }
+}
+
+fn outranked_by_priority(
     view: &View<'_>,
     cluster: &Cluster,
     who: &MemberName,
@@ -385,32 +463,9 @@ fn veto(
     mine: Lsn,
     notes: &mut Vec<Note>,
 ) -> Option<Unfit> {
-    if is_limited(status) || is_planted(Plant::RaceIgnoresAnswers) {
-        return None;
-    }
-    if !status.in_recovery {
-        notes.push(Note::warning(format!("Primary ({who}) is still alive")));
-        return Some(Unfit::PrimaryAlive { who: who.clone() });
-    }
-    if let Some(note) = may_not_lead_itself(view, cluster, who, status) {
-        notes.push(note);
-        return None;
-    }
-    match by_timeline(view, cluster, status, mine) {
-        ByTimeline::Theirs { theirs, mine } => {
-            notes.push(Note::info(format!("Timeline {theirs} of {who} is newer than my timeline {mine}")));
-            return Some(Unfit::OutrankedByTimeline { who: who.clone(), theirs, mine });
-        }
-        ByTimeline::Mine => return None,
-        ByTimeline::Neither => {}
-    }
-    if status.position > mine {
-        notes.push(Note::info(format!("Wal position of {who} is ahead of my wal position")));
-        return Some(Unfit::OutrankedByPosition { who: who.clone(), theirs: status.position, mine });
-    }
     let theirs = status.tags.failover_priority();
     let own = view.me.tags.failover_priority();
-    if status.position != mine || status.position.is_zero() || own >= theirs {
+    if status.position != mine || own >= theirs {
         return None;
     }
     if former_leader(view, cluster) == Some(who) {

@@ -13,6 +13,7 @@ use crate::View;
 use crate::decision::{Chore, Fact, Note, Unfit};
 use crate::race::{self, Candidacy};
 use crate::schedule::{Due, due};
+use crate::synchronous::election::electorate;
 
 /// What the leader does about the request in this pass (14.5).
 #[derive(Clone, PartialEq, Debug)]
@@ -177,6 +178,11 @@ fn another_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverReque
             }
         };
     }
+    // 14.8 c: also where whoever was named cannot lead.
+    let excluded = electorate(view, cluster).and_then(|voters| voters.excludes(&view.me.name, false));
+    if let Some(unfit) = excluded {
+        return Claim::Candidacy(Candidacy::unfit(unfit));
+    }
     let healthy = member.map(|member| ask_one(view, cluster, candidate, member));
     match healthy {
         Some(Health::Ask(fact)) => Claim::Candidacy(Candidacy::Ask(fact)),
@@ -326,14 +332,30 @@ pub fn possible(view: &View<'_>, cluster: &Cluster, wanted: Wanted<'_>) -> Possi
             Some(why) => notes.push(Note::info(why.replace("<x>", name.as_str()))),
         }
     }
+    if let Some(note) = quorum_missed(view, cluster, wanted, successors) {
+        notes.push(note);
+        return Possible::No(notes);
+    }
     if successors > 0 { Possible::Yes(Found { successors, notes }) } else { Possible::No(notes) }
 }
 
-/// Everybody who might, or the one that was named (14.4).
+/// Too few are left for one of them to be elected (14.12).
+fn quorum_missed(view: &View<'_>, cluster: &Cluster, wanted: Wanted<'_>, successors: usize) -> Option<Note> {
+    let voters = electorate(view, cluster).filter(|voters| voters.votes() && wanted.candidate.is_none())?;
+    (successors <= voters.quorum())
+        .then(|| Note::info(format!("Quorum requirement {} can not be reached", voters.quorum())))
+}
+
+/// Everybody who might, or the one that was named (14.4). Where commits wait for standbys, a switchover goes to one of
+/// these; a manual failover to whomever.
 fn candidates(view: &View<'_>, cluster: &Cluster, named: Option<&MemberName>) -> Members {
     let mut members = cluster.members.clone();
+    let failover =
+        cluster.failover.as_ref().is_some_and(|request| request.value.kind() == FailoverKind::ManualFailover);
+    let electorate = electorate(view, cluster).filter(|_| !failover);
     members.retain(|name, member| {
         *name != view.me.name
+            && electorate.is_none_or(|voters| voters.lists(name))
             && !member.tags.nofailover()
             && member.api_url.is_some()
             && named.is_none_or(|named| named == name)

@@ -16,6 +16,11 @@ impl MemberName {
         &self.0
     }
 
+    /// Whether a connection that calls itself `application_name` is this member's. PostgreSQL does not mind case there.
+    pub fn is_application(&self, application_name: &str) -> bool {
+        self.0.eq_ignore_ascii_case(application_name)
+    }
+
     /// The replication slot that this member uses on its upstream (postgres.md 15.1): lower case, `-` and `.` become
     /// `_`, anything else outside `[a-z0-9_]` becomes `u` and its code point, cut to 63 characters.
     pub fn slot_name(&self) -> String {

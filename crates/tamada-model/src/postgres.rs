@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::{Lsn, Mono, Origin, PendingRestart, PgMajor, PgVersion, Role, State, SystemId, Timeline, Wall};
+use crate::{
+    Lsn, Mono, Origin, PendingRestart, PgMajor, PgVersion, Role, State, Synchronous, SystemId, Timeline, Wall,
+};
 
 /// Everything the sampler learnt in one look.
 #[derive(Clone, PartialEq, Debug)]
@@ -182,6 +184,7 @@ pub struct Live {
     pub slots: Vec<Slot>,
     /// The current setting; empty when none. Versions before 12: from the recovery configuration.
     pub restore_command: String,
+    pub synchronous: Synchronous,
 }
 
 impl Live {

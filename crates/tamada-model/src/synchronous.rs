@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::{MemberName, PgMajor};
+use crate::{Lsn, MemberName, PgMajor, WalSender};
 
 /// The parameter as it is read and written. Without names but with a count, commits wait for somebody who does not exist
 /// yet.
@@ -33,12 +33,12 @@ impl SyncNames {
         Self::default()
     }
 
-    /// `names`: with a count and no names, everybody's commits wait. Without both, nobody's.
+    /// With a count and no names, all commits wait. Without a count, none.
     pub fn new(way: SyncWay, count: usize, names: BTreeSet<MemberName>) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        match (count, names.is_empty()) {
-            (0, true) => Self::off(),
-            (_, _) => Self { way, count, names },
+        match count {
+            0 => Self::off(),
+            count => Self { way, count, names },
         }
     }
 
@@ -79,6 +79,47 @@ fn quoted(name: &str) -> String {
     let plain = begins && letters.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$');
     let word = ["first", "any"].iter().any(|word| name.eq_ignore_ascii_case(word));
     if plain && !word { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// How commits wait, as a running primary says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Synchronous {
+    pub names: SyncNames,
+    pub commits: SyncCommits,
+    /// The checkpointer, which tells all sessions whether there is anybody to wait for, was not busy with anything else
+    /// (`SyncRepUpdateSyncStandbysDefined`).
+    pub checkpointer_heard: bool,
+}
+
+/// What a commit waits for at each standby: `synchronous_commit` (PostgreSQL manual, 20.5.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SyncCommits {
+    Written,
+    /// Also where sessions are not to wait by default: those that do wait for this.
+    #[default]
+    Flushed,
+    Replayed,
+}
+
+impl SyncCommits {
+    pub fn parse(synchronous_commit: &str) -> Self {
+        match synchronous_commit {
+            "remote_apply" => SyncCommits::Replayed,
+            "remote_write" => SyncCommits::Written,
+            _ => SyncCommits::Flushed,
+        }
+    }
+}
+
+impl Synchronous {
+    /// How far commits may be acknowledged on this standby's word.
+    pub fn confirmed_by(&self, sender: &WalSender) -> Option<Lsn> {
+        match self.commits {
+            SyncCommits::Written => sender.written,
+            SyncCommits::Flushed => sender.flushed,
+            SyncCommits::Replayed => sender.replayed,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -82,6 +82,7 @@ fn live(standing: Standing) -> Live {
         standing,
         replication: Vec::new(),
         slots: Vec::new(),
+        synchronous: tamada_model::Synchronous::default(),
         restore_command: String::new(),
     }
 }

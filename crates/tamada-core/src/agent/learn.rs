@@ -76,6 +76,7 @@ impl Agent {
         self.memory.previous_wal = self.memory.wal;
         if let Some(live) = postgres.answers.live() {
             self.memory.wal = Some(live.wal_position());
+            self.memory.sync_proof.look(live);
         }
     }
 
@@ -119,6 +120,9 @@ impl Agent {
             | DcsWrite::ClearFailover(_)
             | DcsWrite::SetFailover { .. }
             | DcsWrite::SetHistory(_) => {}
+            DcsWrite::SetSync { .. } | DcsWrite::DeleteSync(_) => {
+                effects.extend(unwritten(outcome).map(Effect::Log));
+            }
         }
         if !done {
             self.pause_after_failure(now);
@@ -280,6 +284,16 @@ impl Agent {
             Job::StartPrimary { .. } | Job::StartStandby { .. } | Job::Restart { .. } | Job::ChangeUpstream { .. } => {
                 self.memory.was_running = matches!(end, JobEnd::Done | JobEnd::StillStarting);
             }
+        }
+    }
+}
+
+fn unwritten(outcome: &WriteOutcome) -> Option<Note> {
+    match outcome {
+        WriteOutcome::Done => None,
+        WriteOutcome::Beaten => Some(Note::info("Synchronous replication key updated by someone else.")),
+        WriteOutcome::Unclear(why) | WriteOutcome::Failed(why) => {
+            Some(Note::warning(format!("Updating sync state failed: {why}")))
         }
     }
 }

@@ -80,6 +80,7 @@ impl Agent {
                 | Reason::PostgresSilent { .. },
             ) => Duration::from_secs(1),
             Some(Reason::ActionInProgress { .. }) if self.memory.step_down.is_some() => Duration::from_secs(1),
+            Some(_) if self.memory.sync_proof.awaits() => Duration::from_millis(200),
             Some(_) if self.memory.rewind.is_open() => Duration::from_secs(1),
             Some(_) => loop_wait,
         };

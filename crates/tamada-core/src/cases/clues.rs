@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use tamada_model::{
-    Asks, CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, LastWal, Lsn, Me,
-    MemberName, Now, Origin, RecoveryMatch, RestartConditions, Role, Schedule, ScheduledRestart, Settings,
-    ShutdownPosition, Stop, StopMode, Timeline, Upstream, UpstreamMember, WalBytes,
+    Answers, Asks, CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, LastWal, Live,
+    Lsn, Me, MemberName, Now, Origin, PostgresFacts, RecoveryMatch, RestartConditions, Role, Schedule,
+    ScheduledRestart, Settings, ShutdownPosition, Stamp, Stamped, Stop, StopMode, SyncNames, SyncState,
+    SynchronousMode, Timeline, Upstream, UpstreamMember, WalBytes, WalSender,
 };
 
 use super::describe::started;
@@ -59,6 +60,16 @@ fn switches(words: &mut Words<'_>, settings: &mut Settings) -> bool {
         settings.failsafe_mode = true;
     } else if words.eat("guard required") {
         settings.guard = GuardMode::Required;
+    } else if words.eat("synchronous_mode on") {
+        settings.synchronous_mode = SynchronousMode::On;
+    } else if words.eat("synchronous_mode quorum") {
+        settings.synchronous_mode = SynchronousMode::Quorum;
+    } else if words.eat("synchronous_mode_strict") {
+        settings.synchronous_mode_strict = true;
+    } else if words.eat("synchronous_node_count") {
+        settings.synchronous_node_count = words.number() as u32;
+    } else if words.eat("maximum_lag_on_syncnode") {
+        settings.maximum_lag_on_syncnode = words.number() as i64;
     } else if words.eat("no slots") {
         settings.use_slots = false;
     } else if words.eat("remove_data_directory_on_rewind_failure") {
@@ -85,6 +96,58 @@ pub fn configured(words: &mut Words<'_>, me: &mut Me) {
             words.lost();
         }
     }
+}
+
+/// `none`, or `a with b, c, quorum 1`.
+pub fn sync(words: &mut Words<'_>) -> Option<Stamped<SyncState>> {
+    if words.eat("none") {
+        return None;
+    }
+    let mut sync = SyncState { leader: Some(words.member()), ..SyncState::default() };
+    words.eat("with");
+    while !words.is_empty() {
+        if words.eat("quorum") {
+            sync.quorum = words.number() as u32;
+        } else if !words.eat("nobody") {
+            sync.standbys.push(words.member());
+        }
+    }
+    Some(Stamped { stamp: Stamp::new("5"), value: sync })
+}
+
+/// What our PostgreSQL says.
+pub fn live(facts: &mut PostgresFacts) -> &mut Live {
+    match &mut facts.answers {
+        Answers::Live(live) => live,
+        other => panic!("our PostgreSQL has to be described before, and to answer: {other:?}"),
+    }
+}
+
+/// `wait for ANY 1 (b,c)`, the parameter of our PostgreSQL; `checkpointer busy`.
+pub fn commits(words: &mut Words<'_>, facts: &mut PostgresFacts) {
+    let synchronous = &mut live(facts).synchronous;
+    synchronous.checkpointer_heard = !words.eat("checkpointer busy");
+    if words.eat("wait for") {
+        synchronous.names = SyncNames::parse(words.rest());
+    }
+}
+
+/// `quorum at 0/5000`: somebody streams from us, and is synchronous in this way or not.
+pub fn sender(name: &str, words: &mut Words<'_>, facts: &mut PostgresFacts) {
+    let sync_state = words.word().to_owned();
+    let state = if words.eat("catches up") { "catchup" } else { "streaming" };
+    words.eat("at");
+    let at = Some(words.lsn());
+    let sender = WalSender {
+        application_name: name.into(),
+        state: state.into(),
+        sync_state,
+        written: at,
+        flushed: at,
+        replayed: at,
+        ..WalSender::default()
+    };
+    live(facts).replication.push(sender);
 }
 
 /// `ready`, or why there is none.

@@ -106,13 +106,15 @@ fn tags(words: &mut Words<'_>, me: &mut Me) -> bool {
 }
 
 fn tag(words: &mut Words<'_>, tags: &mut Tags) -> bool {
-    for plain in ["nofailover", "clonefrom", "nostream", "noloadbalance"] {
+    for plain in ["nofailover", "nosync", "clonefrom", "nostream", "noloadbalance"] {
         if words.eat(plain) {
             tags.0.insert(plain.into(), true.into());
             return true;
         }
     }
-    if words.eat("priority") {
+    if words.eat("sync_priority") {
+        tags.0.insert("sync_priority".into(), words.number().into());
+    } else if words.eat("priority") {
         tags.0.insert("failover_priority".into(), words.number().into());
     } else if words.eat("replicates from") {
         tags.0.insert("replicatefrom".into(), words.word().into());
@@ -270,6 +272,7 @@ impl Ours {
             standing,
             replication: Vec::new(),
             slots: self.live.slots.iter().map(|name| Slot { name: name.clone(), ..Slot::default() }).collect(),
+            synchronous: tamada_model::Synchronous { checkpointer_heard: true, ..Default::default() },
             restore_command: if self.live.from_archive { "cp /archive/%f %p".into() } else { String::new() },
         }))
     }

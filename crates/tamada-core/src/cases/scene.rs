@@ -112,6 +112,9 @@ impl Scene {
                 self.cluster.status.slots = words.rest().split(", ").map(|name| (name.to_owned(), at)).collect();
             }
             ("kept", "slots") => self.cluster.status.retain_slots = words.rest().split(", ").map(Into::into).collect(),
+            ("sync", "") => self.cluster.sync = clues::sync(&mut words),
+            ("commits", "") => clues::commits(&mut words, &mut self.facts),
+            ("sender", name) => clues::sender(name, &mut words, &mut self.facts),
             ("history", "") => self.set_history(&mut words),
             ("history", "file") => self.history_file = Some(clues::history_file(&mut words)),
             ("config", "absent") => self.cluster.config = None,
@@ -236,6 +239,10 @@ impl Scene {
     pub fn decided(mut self) -> Vec<String> {
         self.memory.lease = self.lease.map(|asked_at| HeldLease { asked_at, ttl: self.settings.ttl });
         self.memory.cluster_with_leader = self.cluster_with_leader();
+        // The parameter is no news.
+        for _ in 0..2 {
+            self.facts.answers.live().into_iter().for_each(|live| self.memory.sync_proof.look(live));
+        }
         let cluster = match &self.dark {
             Some(because) => Seen::Dark { since: self.now.mono, because: because.clone() },
             None => Seen::Fresh { at: self.now.mono, fact: Arc::new(self.cluster.clone()) },

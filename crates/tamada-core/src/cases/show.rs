@@ -106,6 +106,14 @@ pub fn write(write: &DcsWrite) -> String {
         DcsWrite::SetFailover { request, judged } => {
             format!("reduce the failover key read as {} to candidate {:?}", judged.as_str(), request.candidate)
         }
+        DcsWrite::SetSync { sync, judged } => {
+            let standbys: Vec<&str> = sync.standbys.iter().map(tamada_model::MemberName::as_str).collect();
+            let leader = sync.leader.as_ref().map_or("nobody", |leader| leader.as_str());
+            let quorum = if sync.quorum == 0 { String::new() } else { format!(", quorum {}", sync.quorum) };
+            let read = judged.as_ref().map_or("absent".into(), |judged| format!("read as {}", judged.as_str()));
+            format!("write the sync key {read}: {leader} with [{}]{quorum}", standbys.join(", "))
+        }
+        DcsWrite::DeleteSync(judged) => format!("delete the sync key read as {}", judged.as_str()),
         DcsWrite::SetHistory(entries) => {
             let each: Vec<String> = entries
                 .iter()
@@ -135,6 +143,8 @@ pub fn command(command: &Command) -> String {
         Command::FireOnStart => "callback on_start".into(),
         Command::ResumeReplay => "resume WAL replay".into(),
         Command::SyncSlots(plan) => format!("slots: {}", slots(plan)),
+        Command::SetSyncNames(names) if names.holds_commits() => format!("commits wait for {names}"),
+        Command::SetSyncNames(_) => "commits wait for nobody".into(),
         Command::CheckpointAfterPromote => "begin a checkpoint".into(),
     }
 }

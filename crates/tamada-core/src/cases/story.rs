@@ -411,6 +411,7 @@ impl Story {
                 self.scene.recovery =
                     Some(if lets_go { RecoveryMatch::Reload(Asks::Nobody) } else { RecoveryMatch::Same });
             }
+            Command::SetSyncNames(names) => clues::live(&mut self.scene.facts).synchronous.names = names.clone(),
             Command::SyncSlots(_) if self.slots == text => return,
             Command::SyncSlots(_) => self.slots = text.clone(),
             Command::Repoint { .. }
@@ -442,6 +443,8 @@ impl Story {
             DcsWrite::ClearFailover(judged) | DcsWrite::SetFailover { judged, .. } => {
                 cluster.failover.as_ref().is_some_and(|request| request.stamp == *judged)
             }
+            DcsWrite::SetSync { judged, .. } => cluster.sync.as_ref().map(|sync| &sync.stamp) == judged.as_ref(),
+            DcsWrite::DeleteSync(judged) => cluster.sync.as_ref().is_some_and(|sync| sync.stamp == *judged),
             DcsWrite::Take
             | DcsWrite::SetInitialize { over_existing: true, .. }
             | DcsWrite::DeleteInitialize
@@ -467,6 +470,8 @@ impl Story {
             DcsWrite::SetConfig(config) => cluster.config = Some(stamped(config.clone())),
             DcsWrite::ClearFailover(_) => cluster.failover = None,
             DcsWrite::SetFailover { request, .. } => cluster.failover = Some(stamped(request.clone())),
+            DcsWrite::SetSync { sync, .. } => cluster.sync = Some(stamped(sync.clone())),
+            DcsWrite::DeleteSync(_) => cluster.sync = None,
             DcsWrite::SetHistory(entries) => cluster.history = Some(stamped(entries.clone())),
         }
         WriteOutcome::Done

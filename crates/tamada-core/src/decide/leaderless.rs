@@ -138,6 +138,8 @@ fn standing(because: &Unfit) -> Standing {
         | Unfit::OutrankedByTimeline { .. }
         | Unfit::OutrankedByPosition { .. }
         | Unfit::OutrankedByPriority { .. }
+        | Unfit::NotSynchronous { .. }
+        | Unfit::QuorumNotReached { .. }
         | Unfit::OldLeaderOfSwitchover { .. } => Standing::Outdone,
     }
 }

@@ -14,7 +14,7 @@ use crate::plant::{Plant, is_planted};
 use crate::restart::InThisPass;
 use crate::switchover::{Handling, on_leader};
 use crate::view::View;
-use crate::{HeldLease, race, restart, slots};
+use crate::{HeldLease, race, restart, slots, synchronous};
 
 use super::busy::{Renewal, renew};
 
@@ -102,7 +102,9 @@ fn paused_standby(view: &View<'_>, cluster: &Cluster) -> Step {
     }
     match view.memory.lease_runs(view.now.mono) {
         // Once: what pre_promote says is not acted on in pause (13.7), and asking it again and again would not help.
-        Some(lease) if view.role() != Role::Promoted && !view.memory.pre_promote_refused => promote(view, lease),
+        Some(lease) if view.role() != Role::Promoted && !view.memory.pre_promote_refused => {
+            promote(view, cluster, lease)
+        }
         Some(_) | None => Decision::stay(Reason::WaitingForOwnPromotion).into(),
     }
 }
@@ -158,12 +160,12 @@ fn enforce(view: &View<'_>, cluster: &Arc<Cluster>, lease: HeldLease) -> Step {
     }
     match view.role() {
         Role::Primary | Role::Promoted => promote_again(view, lease),
-        Role::Replica | Role::StandbyLeader | Role::Demoted | Role::Uninitialized => promote(view, lease),
+        Role::Replica | Role::StandbyLeader | Role::Demoted | Role::Uninitialized => promote(view, cluster, lease),
     }
 }
 
 /// Enough of the lease must be left for the promotion not to outlive it.
-fn promote(view: &View<'_>, lease: HeldLease) -> Step {
+fn promote(view: &View<'_>, cluster: &Cluster, lease: HeldLease) -> Step {
     match &view.postgres().answers {
         Answers::Live(_) => {}
         Answers::Unasked | Answers::Rejecting => return Decision::stay(Reason::PromotionUnderWay).into(),
@@ -177,6 +179,10 @@ fn promote(view: &View<'_>, lease: HeldLease) -> Step {
     let left = view.now.mono.until(lease.fence_at());
     if left < LEAST_TO_PROMOTE && !is_planted(Plant::PromotionUnchecked) {
         return Decision::stay(Reason::LeaseTooShortToPromote { left }).into();
+    }
+    if let Some(upkeep) = synchronous::before_promotion(view, cluster) {
+        let decision = Decision::stay(Reason::PreparingForCommits).notes(upkeep.notes);
+        return upkeep.write.into_iter().fold(decision, Decision::write_sync).into();
     }
     let because = if view.memory.won_race { Reason::PromotingAfterRace } else { Reason::PromotingWithLock };
     Decision::new(Verdict::Promote(lease), because).mark(Mark::RaceSettled).mark(Mark::Promoting).into()
@@ -218,6 +224,11 @@ fn lead(view: &View<'_>, cluster: &Arc<Cluster>) -> Step {
     // It was promoted by hand, and has taken the lock: from now on the others are compared with it.
     if view.memory.rewind.is_beyond_help() {
         decision = decision.mark(Mark::Rewind(Rewind::Unsuspected));
+    }
+    let synchronous = synchronous::upkeep(view, cluster);
+    decision = decision.notes(synchronous.notes);
+    if let Some(write) = synchronous.write {
+        decision = decision.write_sync(write);
     }
     match view.memory.checkpoint {
         CheckpointAfterPromote::Missing if is_checkpointed(view) => decision = decision.mark(Mark::CheckpointDone),

@@ -131,6 +131,7 @@ impl Fleet {
             standing,
             replication: self.senders(host, node),
             slots: files.slots.values().cloned().collect(),
+            synchronous: tamada_model::Synchronous::default(),
             restore_command: String::new(),
         })
     }

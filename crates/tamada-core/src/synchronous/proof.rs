@@ -1,0 +1,62 @@
+//! Who is known to have everything that was acknowledged without it (postgres.md 16.3).
+
+use std::collections::BTreeSet;
+
+use tamada_model::{Live, Lsn, MemberName, SyncNames};
+
+/// What several looks at the primary have shown.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Proof {
+    /// The parameter of the last look.
+    names: SyncNames,
+    /// Where the WAL ended when every commit was known to wait for these names. `None`: not known yet.
+    since: Option<Lsn>,
+    ready: BTreeSet<MemberName>,
+    /// Somebody that commits wait for is still on its way.
+    awaits: bool,
+}
+
+impl Proof {
+    /// 1. The parameter is set; b is to be waited for. The server has been told, and we read the new value back.
+    /// 2. The checkpointer, which alone tells sessions that there is anybody to wait for, is syncing files, for seconds.
+    /// 3. Commits are still acknowledged at once. We take b, which streams, for one that has them all, and name it in
+    ///    the key. The primary is lost; b leads without them.
+    ///
+    /// Therefore WAL counts from a look at which the checkpointer was seen to have heard, the value being old news.
+    pub fn look(&mut self, live: &Live) {
+        let now = &live.synchronous;
+        if !live.is_primary() {
+            *self = Proof::default();
+            return;
+        }
+        if self.names != now.names {
+            self.ready.retain(|name| now.names.names.contains(name));
+            self.names = now.names.clone();
+            self.since = None;
+        } else if self.since.is_none() && now.checkpointer_heard && now.names.holds_commits() {
+            self.since = Some(live.wal_position());
+        }
+        self.awaits = self.names.holds_commits() && self.since.is_none();
+        let streaming = live.replication.iter().filter(|sender| sender.state == "streaming");
+        for sender in streaming {
+            let listed = self.names.names.iter().find(|name| name.is_application(&sender.application_name));
+            let Some(name) = listed.filter(|name| !self.ready.contains(*name)) else { continue };
+            let counts = ["sync", "quorum", "potential"].contains(&sender.sync_state.as_str());
+            match (self.since, now.confirmed_by(sender)) {
+                (Some(since), Some(confirmed)) if counts && confirmed >= since => {
+                    self.ready.insert(name.clone());
+                }
+                (_, _) => self.awaits = true,
+            }
+        }
+    }
+
+    pub fn is_ready(&self, name: &MemberName) -> bool {
+        self.ready.contains(name)
+    }
+
+    /// Soon more will be known.
+    pub fn awaits(&self) -> bool {
+        self.awaits
+    }
+}
