@@ -32,6 +32,7 @@ mod running;
 mod setup;
 mod slots;
 mod supervisor;
+mod synchronous;
 #[cfg(test)]
 mod testing;
 mod tools;

@@ -216,6 +216,7 @@ impl Postgres {
         memory.slots = Some(live.slots.clone());
         memory.receiver = live.standby().and_then(|standby| standby.receiver.clone());
         drop(memory);
+        self.watch_senders(&live);
         Ok(live)
     }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tamada_model::{
-    Control, Origin, PendingRestart, PgMajor, PgVersion, PostgresConfig, Role, Slot, State, SystemId, Timeline,
-    WalReceiver,
+    Control, Origin, PendingRestart, PgMajor, PgVersion, PostgresConfig, Role, Slot, State, SyncNames, SystemId,
+    Timeline, WalReceiver,
 };
 use tokio::sync::watch;
 
@@ -20,6 +20,7 @@ use crate::configure::validate::Knowledge;
 use crate::disk::Disk;
 use crate::markers::Places;
 use crate::process::postmaster::Postmaster;
+use crate::process::watched::Watched;
 use crate::tools::Tools;
 
 /// One supervised PostgreSQL. Cheap to clone; all clones are the same.
@@ -41,6 +42,10 @@ pub(crate) struct Inner {
     /// Jobs at work; while there is one, looks leave role and state alone.
     pub jobs: AtomicUsize,
     config: RwLock<Arc<PostgresConfig>>,
+    /// The connections of synchronous standbys, as the last look saw them.
+    pub senders: watch::Sender<Vec<Arc<Watched>>>,
+    /// Held by whoever writes the configuration of a running server: what is written last was worked out last.
+    pub configuring: tokio::sync::Mutex<()>,
     memory: Mutex<Memory>,
 }
 
@@ -73,6 +78,9 @@ pub(crate) struct Memory {
     pub addresses: Addresses,
     /// The parameters last put into force; compared at reload.
     pub parameters: BTreeMap<String, String>,
+    /// `synchronous_standby_names`, where the core decides about it. `None`: not decided since we began; what stands in
+    /// the file holds. Stale: commits wait for the wrong ones until the next look.
+    pub sync_names: Option<SyncNames>,
     /// The recovery parameters last wanted; written with every postgresql.conf.
     pub recovery: BTreeMap<String, String>,
     pub recovery_cache: RecoveryCache,
@@ -112,6 +120,7 @@ impl Postgres {
             origin: None,
             addresses: Addresses::new(&config, sockets(&config)),
             parameters: BTreeMap::new(),
+            sync_names: None,
             recovery: BTreeMap::new(),
             recovery_cache: RecoveryCache::default(),
             receiver: None,
@@ -131,6 +140,8 @@ impl Postgres {
             heartbeat: Mutex::new(None),
             jobs: AtomicUsize::new(0),
             config: RwLock::new(Arc::new(config)),
+            senders: watch::Sender::new(Vec::new()),
+            configuring: tokio::sync::Mutex::new(()),
             memory: Mutex::new(memory),
         }))
     }

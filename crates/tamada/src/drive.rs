@@ -42,6 +42,7 @@ impl Driver {
         let mut bell = self.hands.store.changed();
         let mut next_request: RequestId = 1;
         self.watch_postmaster();
+        self.watch_synchronous_standbys();
         loop {
             let wake = self.agent.next_wake(clock::now());
             let woken = tokio::select! {
@@ -229,6 +230,19 @@ impl Driver {
         tokio::spawn(async move {
             loop {
                 postgres.postmaster_exit().await;
+                if events.send(Event::Wake).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// So is the end of a synchronous standby's connection: commits may wait for it.
+    fn watch_synchronous_standbys(&self) {
+        let (postgres, events) = (self.hands.postgres.clone(), self.hands.events.clone());
+        tokio::spawn(async move {
+            loop {
+                postgres.sync_sender_exit().await;
                 if events.send(Event::Wake).await.is_err() {
                     return;
                 }

@@ -188,6 +188,12 @@ impl Hands {
                 self.slots.send_replace(Some(slot_plan(plan)));
                 self.spawn(async { Event::Commanded });
             }
+            Command::SetSyncNames(names) => self.spawn(async move {
+                if let Err(error) = postgres.set_sync_names(names).await {
+                    tracing::error!("synchronous_standby_names could not be set: {}", error.in_words());
+                }
+                Event::Commanded
+            }),
             Command::CheckpointAfterPromote => {
                 self.spawn(async move {
                     let done = postgres.checkpoint_after_promote().await;
@@ -284,6 +290,8 @@ async fn write_to(store: &dyn Store, write: DcsWrite, within: Duration) -> Write
         DcsWrite::SetConfig(config) => store.set_config(&config, None, within).await,
         DcsWrite::ClearFailover(judged) => store.set_failover(&FailoverRequest::default(), Some(&judged), within).await,
         DcsWrite::SetFailover { request, judged } => store.set_failover(&request, Some(&judged), within).await,
+        DcsWrite::SetSync { sync, judged } => store.set_sync(&sync, judged.as_ref(), within).await,
+        DcsWrite::DeleteSync(judged) => store.delete_sync(Some(&judged), within).await,
         DcsWrite::SetHistory(history) => store.set_history(&history, within).await,
     };
     match written {

@@ -49,6 +49,13 @@ fn setting(text: &mut String, name: &str, value: &str) {
     text.push_str(&format!("{name} = '{}'\n", quote(value)));
 }
 
+/// What our `postgresql.conf` says about one parameter; `None` where it says nothing.
+pub(crate) fn written(config: &PostgresConfig, name: &str) -> Option<String> {
+    let text = fs::read_to_string(conf_path(config)).ok()?;
+    let line = text.lines().rev().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = '"));
+    line?.strip_suffix('\'').map(|value| value.replace("''", "'").replace("\\\\", "\\"))
+}
+
 fn quote(value: &str) -> String {
     value.replace('\\', "\\\\").replace('\'', "''")
 }

@@ -29,11 +29,21 @@ impl Postgres {
         for (name, value) in configured(config, role, &mut warnings) {
             parameters.entry(name).or_insert(value);
         }
+        if manages_sync_names(config) {
+            parameters.insert(SYNC_NAMES.to_owned(), self.sync_names().await);
+        }
         make_absolute(config, &mut parameters);
         self.0.knowledge.warn(warnings);
         self.0.knowledge.sift(self.tools(), &mut parameters).await;
         parameters
     }
+}
+
+pub(crate) const SYNC_NAMES: &str = "synchronous_standby_names";
+
+/// Whom commits wait for is then the core's to say (16.1).
+pub(crate) fn manages_sync_names(config: &PostgresConfig) -> bool {
+    config.synchronous_mode != SynchronousMode::Off
 }
 
 /// The operator's parameters, without those that are not the operator's to set.
@@ -46,14 +56,14 @@ fn configured(config: &PostgresConfig, role: Role, warnings: &mut Vec<String>) -
             merged.insert(name.clone(), value.clone());
         }
     }
-    let managed_sync_names = config.synchronous_mode != SynchronousMode::Off;
+    let managed_sync_names = manages_sync_names(config);
     merged
         .into_iter()
         .filter(|(name, value)| {
             !(value.is_null()
                 || controlled::is_controlled(name)
                 || recovery::is_recovery_parameter(name)
-                || (managed_sync_names && name == "synchronous_standby_names"))
+                || (managed_sync_names && name == SYNC_NAMES))
         })
         .map(|(name, value)| (name, scalar_text(&value)))
         .collect()

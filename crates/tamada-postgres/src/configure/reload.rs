@@ -58,7 +58,8 @@ impl Postgres {
         }
     }
 
-    async fn apply(&self, force: bool, hear: Hear) -> Result<(), PgError> {
+    pub(crate) async fn apply(&self, force: bool, hear: Hear) -> Result<(), PgError> {
+        let _alone = self.0.configuring.lock().await;
         let (config, role) = (self.config(), self.role());
         let mut wanted = self.wanted_parameters(&config, role).await;
         let previous = self.memory().parameters.clone();

@@ -1,6 +1,8 @@
 //! The monitoring query: one round trip that tells all a pass needs to know of a live server (postgres.md 3).
 
-use tamada_model::{Live, PgMajor, Slot, Standby, Standing, WalReceiver, WalSender};
+use tamada_model::{
+    Live, PgMajor, Slot, Standby, Standing, SyncCommits, SyncNames, Synchronous, WalReceiver, WalSender,
+};
 
 use crate::PgError;
 use crate::client::{Client, Row, Rows};
@@ -19,7 +21,18 @@ pub(crate) async fn ask(client: &mut Client) -> Result<Live, PgError> {
         replication: senders.iter().map(sender).collect(),
         slots: slots_from(&slots),
         restore_command: row.text(7),
+        synchronous: synchronous(&row),
     })
+}
+
+/// The checkpointer reads its configuration whenever it is about to wait for one of these.
+fn synchronous(row: &Row) -> Synchronous {
+    let waits_for = row.get(16).unwrap_or_default();
+    Synchronous {
+        names: SyncNames::parse(&row.text(14)),
+        commits: SyncCommits::parse(&row.text(15)),
+        checkpointer_heard: ["CheckpointerMain", "CheckpointWriteDelay"].contains(&waits_for),
+    }
 }
 
 /// Whether the server follows somebody may change between two function calls, so each asks again before it would fail.
@@ -32,7 +45,10 @@ SELECT CASE WHEN pg_is_in_recovery() THEN 0
        (extract(epoch from pg_last_xact_replay_timestamp()) * 1000000)::bigint,
        (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint,
        current_setting('restore_command'),
-       status, received_tli, written_lsn, slot_name, conninfo, latest_end_lsn
+       status, received_tli, written_lsn, slot_name, conninfo, latest_end_lsn,
+       current_setting('synchronous_standby_names'), current_setting('synchronous_commit'),
+       CASE WHEN current_setting('synchronous_standby_names') <> ''
+       THEN (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'checkpointer') END
   FROM pg_stat_get_wal_receiver();";
 
 const SENDERS: &str = "\

@@ -9,7 +9,7 @@ use std::net::{TcpListener, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tamada_model::{PendingRestart, PostgresConfig, Role, State};
+use tamada_model::{PendingRestart, PostgresConfig, Role, State, SyncNames};
 
 use super::{JobHand, Outcome};
 use crate::callbacks::Callback;
@@ -114,6 +114,10 @@ impl Postgres {
 
     /// Parameters, files and directories for the start.
     async fn prepare(&self, config: &Arc<PostgresConfig>, role: Role) -> Result<Parameters, PgError> {
+        if !role.is_primary() {
+            // 16.12: nobody commits here.
+            self.memory().sync_names = Some(SyncNames::off());
+        }
         let mut parameters = self.wanted_parameters(config, role).await;
         let wanted = parameters.clone();
         if !role.is_primary() {

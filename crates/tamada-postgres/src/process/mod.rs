@@ -7,3 +7,4 @@ pub(crate) mod orphans;
 pub(crate) mod pid_file;
 pub(crate) mod postmaster;
 pub(crate) mod table;
+pub(crate) mod watched;

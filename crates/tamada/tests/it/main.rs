@@ -29,6 +29,7 @@ mod losses;
 mod processes;
 mod refusals;
 mod store;
+mod synchronous;
 mod town;
 mod voters;
 mod watchdog;

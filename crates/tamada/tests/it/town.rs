@@ -342,6 +342,10 @@ impl Town {
         self.http(at, format!("POST {path}"), body, LIMIT)
     }
 
+    pub fn patch(&self, at: usize, path: &str, body: &str) -> Option<(u16, String)> {
+        self.http(at, format!("PATCH {path}"), body, LIMIT)
+    }
+
     fn http(&self, at: usize, what: String, body: &str, within: Duration) -> Option<(u16, String)> {
         let (address, body) = (self.rest_address(at), body.to_owned());
         self.outside().work(move || http(address, &what, &body, within))
