@@ -58,7 +58,8 @@ impl Postgres {
     ///
     /// Therefore what stood in the file goes on until something else is decided.
     pub(crate) async fn sync_names(&self) -> String {
-        if let Some(names) = self.memory().sync_names.clone() {
+        let decided = self.memory().sync_names.clone();
+        if let Some(names) = decided {
             return names.text(self.major());
         }
         let written = self.files(|config| Ok(files::written(config, SYNC_NAMES))).await;
