@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
+use crate::store::Kind;
 use crate::town::{Town, wait};
 
 over_each_store! {
     one_standby_is_synchronous_and_its_loss_holds_commits_up_only_for_a_moment: 3,
     by_quorum_whoever_leads_next_has_every_commit: 3,
-    a_restart_of_agent_and_primary_leaves_nobody_unprotected: 2,
 }
 
 /// Who is, by what balancers are told.
@@ -76,7 +76,9 @@ fn by_quorum_whoever_leads_next_has_every_commit(mut town: Town) {
     wait("both others vote", || (listed(&town, "/quorum").len() == 2).then_some(()));
 }
 
-fn a_restart_of_agent_and_primary_leaves_nobody_unprotected(mut town: Town) {
+#[test]
+fn a_restart_of_agent_and_primary_leaves_nobody_unprotected() {
+    let mut town = Town::new(Kind::Etcd, 2);
     town.start_all();
     let leader = town.wait_for_cluster(1);
     switch_on(&town, &serde_json::json!({"synchronous_mode": "quorum", "synchronous_mode_strict": true}));
