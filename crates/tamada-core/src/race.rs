@@ -5,7 +5,7 @@
 //! would lose commits.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tamada_model::{
@@ -274,11 +274,11 @@ pub fn health_check(view: &View<'_>, cluster: &Cluster, besides: Option<&MemberN
         return Candidacy::Fit(Vec::new());
     }
     let members = members_to_ask(view, cluster, besides);
-    let Some(answers) = &view.seen.asked.peers else {
-        return match questions(view, cluster, &members) {
-            questions if questions.is_empty() => Candidacy::Fit(Vec::new()),
-            questions => Candidacy::Ask(Fact::Peers(questions)),
-        };
+    let nobody = BTreeMap::new();
+    let answers = match (&view.seen.asked.peers, questions(view, cluster, &members)) {
+        (Some(answers), _) => answers,
+        (None, questions) if questions.is_empty() => &nobody,
+        (None, questions) => return Candidacy::Ask(Fact::Peers(questions)),
     };
     let electorate = electorate(view, cluster);
     let mut notes = Vec::new();

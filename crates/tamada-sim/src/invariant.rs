@@ -199,6 +199,7 @@ impl Promises {
         self.meddled(world);
         self.one_primary.promoted_by_hand(host);
         self.no_loss.promoted_by_hand(host);
+        self.sync_key.promoted_by_hand(host);
     }
 
     pub fn at_the_end(&mut self, world: &World) {

@@ -165,6 +165,8 @@ enum What {
     Checkpoint(Life),
     /// The one that the agent asked for.
     CheckpointAsked(Life),
+    /// The checkpointer has heard whom commits wait for.
+    SyncNames(Life, u32),
     /// A fast shutdown's last checkpoint is written.
     ShutDown(Life),
     /// The walsenders have waited long enough.
@@ -315,6 +317,7 @@ impl Fleet {
             Command::SetRole(role) => self.node_mut(host).notes.role = *role,
             Command::FireRoleChange(_) | Command::FireOnStart => self.node_mut(host).notes.fire(),
             Command::ResumeReplay => self.resume_replay(host),
+            Command::SetSyncNames(names) => self.ask_for_sync_names(host, names),
             Command::SyncSlots(plan) => self.sync_slots(host, plan),
             Command::CheckpointAfterPromote => self.ask_for_checkpoint(host),
         }
@@ -339,6 +342,7 @@ impl Fleet {
             What::StartFails(life) if self.is_alive(host, life) => self.die(host),
             What::Promoted(life) if self.is_alive(host, life) => self.promoted(host, net),
             What::Checkpoint(life) if self.is_alive(host, life) => self.checkpoint_online(host, net),
+            What::SyncNames(life, wish) => self.sync_names_heard(host, life, wish),
             What::CheckpointAsked(life) => self.checkpoint_asked(host, life, net),
             What::ShutDown(life) if self.is_alive(host, life) => self.shut_down(host, net),
             What::SendingLate(life) if self.is_alive(host, life) => self.sending_late(host),
@@ -395,6 +399,7 @@ impl Fleet {
             | What::Promoted(_)
             | What::Checkpoint(_)
             | What::CheckpointAsked(_)
+            | What::SyncNames(..)
             | What::ShutDown(_)
             | What::Archived(_)
             | What::Gone(_)

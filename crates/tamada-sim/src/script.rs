@@ -14,6 +14,7 @@ pub struct Script {
     pub settings: Times,
     pub maximum_lag: u64,
     pub check_timeline: bool,
+    pub synchronous: Synchronous,
     pub nofailover: Vec<Host>,
     /// How often clients write, on average.
     pub writes_every: Duration,
@@ -24,6 +25,14 @@ pub struct Script {
     /// How long the cluster may take to be whole afterwards.
     pub heals_within: Duration,
     pub faults: Vec<Planned>,
+}
+
+/// Whom commits wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Synchronous {
+    Off,
+    On { strict: bool, count: u32 },
+    Quorum { strict: bool, count: u32 },
 }
 
 /// How the members are started when the world begins.
@@ -58,6 +67,7 @@ impl Script {
             settings: times,
             maximum_lag: 1_048_576,
             check_timeline: false,
+            synchronous: Synchronous::Off,
             nofailover: Vec::new(),
             writes_every: Duration::from_millis(500),
             drift: 200,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::fault::{Cue, Fault, LostKey, Operation, Planned, Switch, When};
 use crate::net::{Place, Road, Rule, Trouble};
-use crate::script::{Script, Starts, Times, heals_within};
+use crate::script::{Script, Starts, Synchronous, Times, heals_within};
 use crate::{Chance, Host};
 
 /// What a run has more of than others.
@@ -71,6 +71,7 @@ pub fn script(seed: u64) -> Script {
         starts: Starts::Together,
         maximum_lag: *chance.pick(&[0, 2048, 1 << 20, 1 << 20]),
         check_timeline: chance.happens(1, 2),
+        synchronous: synchronous(seed, members),
         nofailover: (0..members).map(Host).filter(|host| host.0 > 0 && chance.happens(1, 8)).collect(),
         writes_every: *chance.pick(&[Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(4)]),
         drift: *chance.pick(&[0, 100, 500]),
@@ -92,6 +93,20 @@ pub fn script(seed: u64) -> Script {
     let loses_data = |planned: &Planned| matches!(planned.fault, Fault::LoseData(_));
     script.check_timeline &= !script.faults.iter().any(loses_data);
     script
+}
+
+/// Seeds from 2^40 on are of clusters whose commits wait for standbys. Drawn apart, so that the others are what they were.
+fn synchronous(seed: u64, members: usize) -> Synchronous {
+    let mut chance = Chance::new(seed ^ 0x0073_796e_6300);
+    if seed >> 40 == 0 {
+        return Synchronous::Off;
+    }
+    let strict = chance.happens(1, 3);
+    let count = 1 + chance.below(members as u64 - 1) as u32;
+    match chance.happens(1, 2) {
+        true => Synchronous::On { strict, count },
+        false => Synchronous::Quorum { strict, count },
+    }
 }
 
 struct Draw {

@@ -77,6 +77,7 @@ impl Agent {
         if let Some(live) = postgres.answers.live() {
             self.memory.wal = Some(live.wal_position());
             self.memory.sync_proof.look(live);
+            self.memory.sync_names_asked.take_if(|(names, _)| *names == live.synchronous.names);
         }
     }
 

@@ -47,6 +47,7 @@ impl Agent {
         let loop_wait = self.setup.settings.loop_wait;
         let moving = match &self.because {
             None => Duration::from_millis(100),
+            Some(Reason::PreparingForCommits) => Duration::from_millis(20),
             Some(
                 Reason::WaitingForSuccessorsWal { .. }
                 | Reason::NotHealthiest { because: crate::Unfit::BehindPublishedPosition { .. }, .. },

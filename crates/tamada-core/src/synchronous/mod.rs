@@ -94,6 +94,10 @@ pub fn upkeep(view: &View<'_>, cluster: &Cluster) -> Upkeep {
         candidates: candidates::of(view, cluster),
         wanted: view.settings.synchronous_node_count as usize,
     };
+    // What follows from the parameter follows when it is in force.
+    if !view.memory.sync_proof.is_in_force() {
+        return Upkeep::default();
+    }
     places.upkeep(way).without_repetition(view)
 }
 
@@ -102,6 +106,11 @@ pub fn upkeep(view: &View<'_>, cluster: &Cluster) -> Upkeep {
 ///
 /// Commits of the new primary wait from the first one on. By quorum: for as many of the others as it takes to be found in
 /// any election by the key as it is; the key becomes ours when they do. By priority the key becomes ours first.
+///
+/// 1. The parameter is set, and we are promoted. The checkpointer, busy with files, has not heard of it.
+/// 2. Commits are acknowledged at once. We are lost before that ends, and b is elected by the key as it was.
+///
+/// Therefore the promotion waits for that, too. (The original does not.)
 pub fn before_promotion(view: &View<'_>, cluster: &Cluster) -> Option<Upkeep> {
     let nothing = SyncState::default();
     let key = cluster.sync.as_ref().map_or(&nothing, |sync| &sync.value);
@@ -118,7 +127,12 @@ pub fn before_promotion(view: &View<'_>, cluster: &Cluster) -> Option<Upkeep> {
         SynchronousMode::Quorum => places.preset_for_quorum(),
         SynchronousMode::On => places.preset_for_priority(),
     };
-    Some(upkeep.without_repetition(view)).filter(|upkeep| upkeep.write.is_some())
+    match upkeep.write {
+        None if view.memory.sync_proof.is_in_force() => None,
+        None => Some(Upkeep::default()),
+        // One that does not take holds up nobody.
+        Some(_) => Some(upkeep.without_repetition(view)).filter(|upkeep| upkeep.write.is_some()),
+    }
 }
 
 fn forgotten(cluster: &Cluster) -> Upkeep {

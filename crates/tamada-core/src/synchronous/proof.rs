@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use tamada_model::{Live, Lsn, MemberName, SyncNames};
 
-/// What several looks at the primary have shown.
+/// What several looks at PostgreSQL have shown.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Proof {
     /// The parameter of the last look.
     names: SyncNames,
-    /// Where the WAL ended when every commit was known to wait for these names. `None`: not known yet.
+    in_force: bool,
+    /// Where the WAL ended when every commit was known to wait for these names. `None`: not known yet, or a standby.
     since: Option<Lsn>,
     ready: BTreeSet<MemberName>,
     /// Somebody that commits wait for is still on its way.
@@ -22,23 +23,30 @@ impl Proof {
     /// 3. Commits are still acknowledged at once. We take b, which streams, for one that has them all, and name it in
     ///    the key. The primary is lost; b leads without them.
     ///
-    /// Therefore WAL counts from a look at which the checkpointer was seen to have heard, the value being old news.
+    /// Therefore a parameter is in force from a look at which the checkpointer was seen to have heard, the value being
+    /// old news.
     pub fn look(&mut self, live: &Live) {
         let now = &live.synchronous;
-        if !live.is_primary() {
-            *self = Proof::default();
-            return;
-        }
-        if self.names != now.names {
+        let is_news = self.names != now.names;
+        if is_news {
             self.ready.retain(|name| now.names.names.contains(name));
             self.names = now.names.clone();
             self.since = None;
-        } else if self.since.is_none() && now.checkpointer_heard && now.names.holds_commits() {
-            self.since = Some(live.wal_position());
         }
-        self.awaits = self.names.holds_commits() && self.since.is_none();
-        let streaming = live.replication.iter().filter(|sender| sender.state == "streaming");
-        for sender in streaming {
+        self.in_force = !now.names.holds_commits() || (!is_news && (self.in_force || now.checkpointer_heard));
+        if live.is_primary() {
+            self.look_at_standbys(live);
+        } else {
+            *self = Proof { names: self.names.clone(), in_force: self.in_force, ..Proof::default() };
+        }
+        self.awaits |= !self.in_force;
+    }
+
+    fn look_at_standbys(&mut self, live: &Live) {
+        let now = &live.synchronous;
+        self.since = self.since.or_else(|| self.in_force.then(|| live.wal_position()));
+        self.awaits = false;
+        for sender in live.replication.iter().filter(|sender| sender.state == "streaming") {
             let listed = self.names.names.iter().find(|name| name.is_application(&sender.application_name));
             let Some(name) = listed.filter(|name| !self.ready.contains(*name)) else { continue };
             let counts = ["sync", "quorum", "potential"].contains(&sender.sync_state.as_str());
@@ -49,6 +57,11 @@ impl Proof {
                 (_, _) => self.awaits = true,
             }
         }
+    }
+
+    /// Every commit waits as the parameter says, or will, on a standby that is promoted.
+    pub fn is_in_force(&self) -> bool {
+        self.in_force
     }
 
     pub fn is_ready(&self, name: &MemberName) -> bool {

@@ -1,7 +1,8 @@
 //! I1: what was acknowledged is not lost, where that is promised: by a switchover, and in synchronous and quorum mode.
 //!
 //! A switchover: the old leader stopped cleanly, waited for a successor that has everything, and gave the lock away.
-//! Synchronous: the commit waited for a standby of the `sync` key, and only one of those may lead next.
+//! Synchronous: the commit waited for a standby of the `sync` key, and only one of those may lead next, unless an operator
+//! wants another.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -103,8 +104,9 @@ impl NoLoss {
         let counts =
             |from: Host, at: Moment| from != *host && world.now.since(at) < PATIENCE && !world.leads_at_any_cost(*host);
         let handed_over = self.handed_over.take().filter(|(from, _, at)| counts(*from, *at));
+        let synchronous = !world.leads_at_any_cost(*host);
         let promised = |write: &Acknowledged| {
-            write.synchronous || handed_over.is_some_and(|(_, end, _)| wal.is_ancestor(write.end, end))
+            (write.synchronous && synchronous) || handed_over.is_some_and(|(_, end, _)| wal.is_ancestor(write.end, end))
         };
         // Older ones were looked for when those were promoted who have them.
         let mut lost = world.ledger.newest().take(500).filter(|write| !wal.is_ancestor(write.end, here));

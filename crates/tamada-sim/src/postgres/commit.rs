@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tamada_model::Lsn;
+use tamada_model::{Lsn, MemberName, SyncWay};
 
 use super::node::{Link, Pending};
 use super::{Fleet, Net, News, What};
@@ -20,6 +20,25 @@ pub enum SyncNames {
 }
 
 impl SyncNames {
+    pub fn of(names: &tamada_model::SyncNames) -> Self {
+        let count = names.count as usize;
+        let hosts = names.names.iter().filter_map(|name| Host::named(name.as_str())).collect();
+        match names.way {
+            SyncWay::Off => SyncNames::Nobody,
+            SyncWay::Priority => SyncNames::First(count, hosts),
+            SyncWay::Quorum => SyncNames::Any(count, hosts),
+        }
+    }
+
+    pub fn in_words(&self) -> tamada_model::SyncNames {
+        let (way, count, hosts) = match self {
+            SyncNames::Nobody => return tamada_model::SyncNames::off(),
+            SyncNames::First(count, hosts) => (SyncWay::Priority, *count, hosts),
+            SyncNames::Any(count, hosts) => (SyncWay::Quorum, *count, hosts),
+        };
+        tamada_model::SyncNames::new(way, count, hosts.iter().map(|host| MemberName::new(host.name())).collect())
+    }
+
     /// What `pg_stat_replication.sync_state` shows, and the priority.
     pub(crate) fn state_of(&self, standby: Host, connected: &[Host]) -> (&'static str, i32) {
         let place = |names: &[Host]| names.iter().position(|name| *name == standby);
@@ -40,6 +59,29 @@ impl Fleet {
     pub fn set_sync_names(&mut self, host: Host, names: SyncNames, now: crate::Moment) {
         self.now = now;
         self.node_mut(host).sync = names;
+        self.release(host);
+    }
+
+    /// The agent's wish: the file is written and the server told. It shows the new value at once; the checkpointer, which
+    /// tells sessions that there is anybody to wait for, may be busy for long.
+    pub(super) fn ask_for_sync_names(&mut self, host: Host, names: &tamada_model::SyncNames) {
+        let busy = self.chance.happens(1, 8);
+        let longest = Duration::from_secs(4);
+        let takes = if busy { self.chance.between(Duration::ZERO, longest) } else { Duration::from_millis(3) };
+        let node = self.node_mut(host);
+        node.sync_wishes += 1;
+        node.sync_asked = Some(SyncNames::of(names));
+        let heard = What::SyncNames(node.life, node.sync_wishes);
+        self.later(host, takes, heard);
+    }
+
+    pub(super) fn sync_names_heard(&mut self, host: Host, life: super::Life, wish: u32) {
+        let node = self.node_mut(host);
+        // A later wish is heard later.
+        if (node.life, node.sync_wishes) != (life, wish) {
+            return;
+        }
+        node.sync = node.sync_asked.take().unwrap_or_else(|| node.sync.clone());
         self.release(host);
     }
 

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use tamada_model::{
     Answers, Asks, Comparison, Control as ControlFacts, ControlState, DataDir, Divergence, HistoryFile, LastWal, Live,
     Lsn, Now, Origin, PendingRestart, PgMajor, PgVersion, PostgresFacts, Present, Process, RecoveryMatch, Standby,
-    Standing, State, Timeline, Upstream, WalReceiver, WalSender,
+    Standing, State, SyncCommits, Synchronous, Timeline, Upstream, WalReceiver, WalSender,
 };
 
 use super::node::{Control, Files, Link, Node, Phase, Recovery, Server};
@@ -131,7 +131,11 @@ impl Fleet {
             standing,
             replication: self.senders(host, node),
             slots: files.slots.values().cloned().collect(),
-            synchronous: tamada_model::Synchronous::default(),
+            synchronous: Synchronous {
+                names: node.sync_asked.as_ref().unwrap_or(&node.sync).in_words(),
+                commits: SyncCommits::Flushed,
+                checkpointer_heard: node.sync_asked.is_none(),
+            },
             restore_command: String::new(),
         })
     }

@@ -19,7 +19,12 @@ pub(crate) struct Node {
     pub notes: Supervisor,
     pub work: Option<Work>,
     pub faults: Faults,
+    /// Whom commits wait for.
     pub sync: SyncNames,
+    /// Whom they will wait for when all processes have heard; what the server shows already. `None`: the same.
+    pub sync_asked: Option<SyncNames>,
+    /// Counts these wishes.
+    pub sync_wishes: u32,
     /// Counts servers, and the times that one began anew: what was meant for an earlier one is out of date.
     pub life: Life,
     /// Counts connections to an upstream.
@@ -292,6 +297,8 @@ impl Node {
             work: None,
             faults: Faults::none(),
             sync: SyncNames::Nobody,
+            sync_asked: None,
+            sync_wishes: 0,
             life: 0,
             serial: 0,
         }

@@ -7,7 +7,7 @@ use tamada_model::{ControlState, Lsn, ShutdownPosition};
 
 use super::job::Heard;
 use super::node::{Control, Phase, Receiving, Recovery, Server, Signal};
-use super::{Fleet, Net, News, What};
+use super::{Fleet, Net, News, SyncNames, What};
 use crate::Host;
 use crate::wal::{CHECKPOINT, Written};
 
@@ -40,6 +40,9 @@ impl Fleet {
         }
         files.slots.values_mut().for_each(|slot| slot.active = false);
         let recovery = signal.then(|| Recovery::new(files.end.1));
+        // All processes begin with what is in the file; where nobody commits, the agent has written nobody.
+        let asked = node.sync_asked.take().unwrap_or_else(|| node.sync.clone());
+        node.sync = if signal { SyncNames::Nobody } else { asked };
         node.server = Some(Server {
             pid,
             launched,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tamada_core::{DcsWrite, WriteOutcome};
 use tamada_model::{Cluster, Document, FailoverRequest, Member, MemberName, Mono, Stamp, Status};
-use tamada_wire::keys::{self, CONFIG, FAILOVER, HISTORY, INITIALIZE};
+use tamada_wire::keys::{self, CONFIG, FAILOVER, HISTORY, INITIALIZE, SYNC};
 
 use super::Answer;
 use super::lease::MyLease;
@@ -93,6 +93,8 @@ impl Client {
             DcsWrite::SetConfig(config) => self.put(CONFIG, &keys::config_json(config), None, now),
             DcsWrite::ClearFailover(judged) => self.set_failover(&FailoverRequest::default(), Some(judged), now),
             DcsWrite::SetFailover { request, judged } => self.set_failover(request, Some(judged), now),
+            DcsWrite::SetSync { sync, judged } => self.put(SYNC, &keys::sync_json(sync), judged.as_ref(), now),
+            DcsWrite::DeleteSync(judged) => self.delete(SYNC, Some(judged), now),
             DcsWrite::SetHistory(history) => self.put(HISTORY, &keys::history_json(history), None, now),
         }
     }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tamada_core::{Agent, Arm, Effect, Event, HeldLease, Leave, Setup};
-use tamada_model::{CheckpointFirst, Cluster, Document, Job, Me, Mono, Settings, Stop, StopMode, Tags, WalBytes};
+use tamada_model::{
+    CheckpointFirst, Cluster, Document, Job, Me, Mono, Settings, Stop, StopMode, SynchronousMode, Tags, WalBytes,
+};
 
 use super::{Due, World};
 use crate::fault::Cue;
 use crate::member::{AskKind, Guard, Heard, Life, Look, Member, ORPHAN, Runs, Waking};
-use crate::script::Script;
+use crate::script::{Script, Synchronous};
 use crate::store::Client;
 use crate::{Clock, Host, Moment};
 
@@ -66,7 +68,21 @@ pub(super) fn first_configuration(script: &Script) -> Document {
         ("check_timeline".to_owned(), script.check_timeline.into()),
     ]
     .into_iter()
+    .chain(synchronous(script.synchronous))
     .collect()
+}
+
+fn synchronous(synchronous: Synchronous) -> Vec<(String, serde_json::Value)> {
+    let (mode, strict, count) = match synchronous {
+        Synchronous::Off => return Vec::new(),
+        Synchronous::On { strict, count } => (true.into(), strict, count),
+        Synchronous::Quorum { strict, count } => ("quorum".into(), strict, count),
+    };
+    vec![
+        ("synchronous_mode".to_owned(), mode),
+        ("synchronous_mode_strict".to_owned(), strict.into()),
+        ("synchronous_node_count".to_owned(), count.into()),
+    ]
 }
 
 /// What the store's `/config` means. The checks of `tamada-config` are not simulated: whoever changes it here does it
@@ -84,6 +100,14 @@ pub(super) fn settings(dynamic: &Document) -> Settings {
         maximum_lag_on_failover: WalBytes::new(lag),
         check_timeline: flag("check_timeline"),
         pause: flag("pause"),
+        synchronous_mode: match dynamic.get("synchronous_mode") {
+            Some(mode) if mode.as_bool() == Some(true) => SynchronousMode::On,
+            Some(mode) if mode.as_str() == Some("quorum") => SynchronousMode::Quorum,
+            Some(_) | None => SynchronousMode::Off,
+        },
+        synchronous_mode_strict: flag("synchronous_mode_strict"),
+        synchronous_node_count: dynamic.get("synchronous_node_count").and_then(serde_json::Value::as_u64).unwrap_or(1)
+            as u32,
         use_pg_rewind: true,
         ..Settings::default()
     }

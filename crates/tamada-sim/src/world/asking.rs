@@ -32,7 +32,9 @@ impl World {
             | DcsWrite::SetConfig(_)
             | DcsWrite::ClearFailover(_)
             | DcsWrite::SetFailover { .. }
-            | DcsWrite::SetHistory(_) => false,
+            | DcsWrite::SetHistory(_)
+            | DcsWrite::SetSync { .. }
+            | DcsWrite::DeleteSync(_) => false,
         };
         let member = &mut self.members[host.0];
         let request = member.store.write(write, member.clock.mono(self.now));
