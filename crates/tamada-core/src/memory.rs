@@ -92,8 +92,8 @@ pub struct Memory {
     /// Which synchronous standbys have everything that was acknowledged without them. Stale: one that lacks something
     /// may lead.
     pub sync_proof: Proof,
-    /// What `synchronous_standby_names` was last set to, and when; cleared when the server says so, too. Stale: what a
-    /// restart has undone is not set again before a loop has passed.
+    /// What `synchronous_standby_names` was last set to, and when; cleared when the server says so, too, when it is
+    /// down, and when a job has ended. Stale: what a restart has undone is not set again before a loop has passed.
     pub sync_names_asked: Option<(SyncNames, Mono)>,
     /// Slots of members that were seen streaming, and when last (postgres.md 15.4).
     pub retained_slots: std::collections::BTreeMap<String, Mono>,

@@ -73,6 +73,9 @@ impl Agent {
         if self.running.is_none() {
             self.memory.was_running = runs;
         }
+        if !runs {
+            self.memory.sync_names_asked = None;
+        }
         self.memory.previous_wal = self.memory.wal;
         if let Some(live) = postgres.answers.live() {
             self.memory.wal = Some(live.wal_position());
@@ -237,6 +240,8 @@ impl Agent {
     }
 
     pub(super) fn learn_job_end(&mut self, job: &Job, end: &JobEnd, effects: &mut Vec<Effect>) {
+        // It may have been a start, which writes the file anew.
+        self.memory.sync_names_asked = None;
         match job {
             Job::Bootstrap => {
                 let ok = matches!(end, JobEnd::Done | JobEnd::StillStarting);

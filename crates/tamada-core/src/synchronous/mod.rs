@@ -199,7 +199,7 @@ impl Places<'_> {
             "No active replication connections from Patroni members and synchronous_mode_strict is requested. {kept}\
              Commits will be delayed."
         ));
-        let write = (wanted != *self.parameter).then(|| Write::Parameter(wanted));
+        let write = (wanted != *self.parameter).then_some(Write::Parameter(wanted));
         Some(Upkeep { write, notes: vec![note] })
     }
 

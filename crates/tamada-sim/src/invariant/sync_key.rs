@@ -25,10 +25,13 @@ impl SyncKey {
     }
 
     pub fn store_changed(&mut self, changes: &Changes, world: &World) -> Seen {
-        match changes.has(Changed::Sync) {
-            true => self.look(world),
-            false => Ok(()),
+        if !changes.has(Changed::Sync) {
+            return Ok(());
         }
+        let key = world.store.raw(keys::SYNC).map(|text| keys::parse_sync(text.as_bytes()));
+        let leader = key.and_then(|key| key.leader);
+        self.by_hand.retain(|host| leader.as_ref().is_none_or(|leader| leader.as_str() != host.name()));
+        self.look(world)
     }
 
     pub fn look(&mut self, world: &World) -> Seen {
@@ -39,7 +42,6 @@ impl SyncKey {
             let (holder, writable) = (world.store.leader(), world.fleet.is_writable(*host));
             writable && holder.is_some_and(|(holder, _)| holder.as_str() == host.name())
         };
-        self.by_hand.retain(|host| leader.as_str() != host.name());
         let leads = |host: &Host| leads(host) && !self.by_hand.contains(host);
         world.hosts().filter(leads).try_for_each(|host| {
             let parameter = world.fleet.sync_names(host).in_words();
