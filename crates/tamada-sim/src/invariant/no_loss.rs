@@ -14,7 +14,7 @@ use super::{Seen, Violation};
 use crate::ledger::Acknowledged;
 use crate::postgres::News;
 use crate::store::{Changed, Changes};
-use crate::wal::Point;
+use crate::wal::{Point, WriteId};
 use crate::world::World;
 use crate::{Host, Moment};
 
@@ -29,6 +29,11 @@ pub struct NoLoss {
     handed_over: Option<(Host, Point, Moment)>,
     /// Somebody told these to promote themselves.
     by_hand: BTreeSet<Host>,
+    /// The same, and they have not written the `sync` key since. Nobody says for whom their commits wait.
+    unsettled: BTreeSet<Host>,
+    /// What such a one has acknowledged, and all that was before one took the lock: it discards what it lacks.
+    unpromised: BTreeSet<WriteId>,
+    unpromised_before: WriteId,
 }
 
 impl NoLoss {
@@ -68,11 +73,20 @@ impl NoLoss {
     /// It may take its time: whoever is handed the lock meanwhile is somebody else.
     pub fn promoted_by_hand(&mut self, host: Host) {
         self.by_hand.insert(host);
+        self.unsettled.insert(host);
     }
 
     /// The request is gone, and the lock is not: the switchover was given up. Whatever makes it give the lock away now (a
     /// disk that hangs), that is a failover like any other.
     pub fn store_changed(&mut self, changes: &Changes, world: &World) {
+        if self.unsettled.iter().any(|host| leads(*host, world)) {
+            self.unpromised_before = world.ledger.newest().next().map_or(0, |write| write.id + 1);
+        }
+        if changes.has(Changed::Sync) {
+            let key = world.store.raw(keys::SYNC).map(|text| keys::parse_sync(text.as_bytes()));
+            let leader = key.and_then(|key| key.leader);
+            self.unsettled.retain(|host| leader.as_ref().is_none_or(|leader| leader.as_str() != host.name()));
+        }
         let request = world.store.raw(keys::FAILOVER).and_then(|text| keys::parse_failover(text.as_bytes()));
         if changes.has(Changed::Failover) && request.is_none() {
             self.stopping.take_if(|host| leads(*host, world));
@@ -88,6 +102,11 @@ impl NoLoss {
     pub fn news(&mut self, news: &News, world: &World) -> Seen {
         if let News::PostmasterGone { host } = news {
             self.by_hand.remove(host);
+        }
+        if let News::Acked { write, host, .. } = news
+            && self.unsettled.contains(host)
+        {
+            self.unpromised.insert(*write);
         }
         let News::Promoted { host, branch } = news else {
             return Ok(());
@@ -106,7 +125,9 @@ impl NoLoss {
         let handed_over = self.handed_over.take().filter(|(from, _, at)| counts(*from, *at));
         let synchronous = !world.leads_at_any_cost(*host);
         let promised = |write: &Acknowledged| {
-            (write.synchronous && synchronous) || handed_over.is_some_and(|(_, end, _)| wal.is_ancestor(write.end, end))
+            let waited = write.synchronous && synchronous && write.id >= self.unpromised_before;
+            waited && !self.unpromised.contains(&write.id)
+                || handed_over.is_some_and(|(_, end, _)| wal.is_ancestor(write.end, end))
         };
         // Older ones were looked for when those were promoted who have them.
         let mut lost = world.ledger.newest().take(500).filter(|write| !wal.is_ancestor(write.end, here));
