@@ -166,7 +166,7 @@ enum What {
     /// The one that the agent asked for.
     CheckpointAsked(Life),
     /// The checkpointer has heard whom commits wait for.
-    SyncNames(Life, u32),
+    SyncNames(u32),
     /// A fast shutdown's last checkpoint is written.
     ShutDown(Life),
     /// The walsenders have waited long enough.
@@ -342,7 +342,7 @@ impl Fleet {
             What::StartFails(life) if self.is_alive(host, life) => self.die(host),
             What::Promoted(life) if self.is_alive(host, life) => self.promoted(host, net),
             What::Checkpoint(life) if self.is_alive(host, life) => self.checkpoint_online(host, net),
-            What::SyncNames(life, wish) => self.sync_names_heard(host, life, wish),
+            What::SyncNames(wish) => self.sync_names_heard(host, wish),
             What::CheckpointAsked(life) => self.checkpoint_asked(host, life, net),
             What::ShutDown(life) if self.is_alive(host, life) => self.shut_down(host, net),
             What::SendingLate(life) if self.is_alive(host, life) => self.sending_late(host),

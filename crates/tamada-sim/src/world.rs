@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Duration;
 
-use tamada_model::Tags;
+use tamada_model::{SyncState, Tags};
 use tamada_wire::keys;
 
 use crate::chance::Chance;
@@ -27,7 +27,7 @@ use crate::net::{Network, Passage, Place, Road};
 use crate::plant::Plants;
 use crate::postgres::{Fleet, Net, News, Step, Traits};
 use crate::queue::Queue;
-use crate::script::{Script, Starts};
+use crate::script::{Script, Starts, Synchronous};
 use crate::store::{Answer, Request, Store};
 use crate::{Host, Moment};
 
@@ -423,9 +423,15 @@ impl World {
         oldest.map_or(0, |oldest| end.bytes().saturating_sub(oldest.bytes()))
     }
 
-    pub fn is_in_sync_key(&self, host: Host) -> bool {
+    /// The `sync` key, where commits are to wait for standbys and somebody has begun with it.
+    pub fn sync_key(&self) -> Option<SyncState> {
         let sync = self.store.raw(keys::SYNC).map(|text| keys::parse_sync(text.as_bytes()));
-        sync.is_some_and(|sync| sync.lists(&host.name().into()) || sync.leader == Some(host.name().into()))
+        sync.filter(|sync| self.script.synchronous != Synchronous::Off && sync.leader.is_some())
+    }
+
+    /// Its word counts in a race: commits may have waited for it.
+    pub fn has_say(&self, host: Host) -> bool {
+        self.sync_key().is_none_or(|sync| sync.lists(&host.name().into()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! I2: a failover takes the one who has most. Nothing is lost that a member in good order had: one that nothing had
-//! disturbed for a while, that had its place in the store, and that could be asked.
+//! disturbed for a while, that had its place in the store, and that could be asked. Where commits wait for standbys, these
+//! alone are asked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -97,7 +98,7 @@ impl BestLeads {
             let more = there.filter(|there| world.fleet.wal().is_ancestor(here, *there) && here.1 < there.1);
             more.is_some_and(|there| !was_left_behind(there, world))
         };
-        match world.hosts().filter(|other| *other != holder).find(has_more) {
+        match world.hosts().filter(|other| *other != holder && world.has_say(*other)).find(has_more) {
             None => Ok(()),
             Some(other) => {
                 let what = format!("{} takes the lock, and {} has had more", holder.name(), other.name());

@@ -31,7 +31,8 @@ pub struct NoLoss {
     by_hand: BTreeSet<Host>,
     /// The same, and they have not written the `sync` key since. Nobody says for whom their commits wait.
     unsettled: BTreeSet<Host>,
-    /// What such a one has acknowledged, and all that was before one took the lock: it discards what it lacks.
+    /// What such a one has acknowledged, and all that was before one took the lock, or before somebody was promoted at an
+    /// operator's wish: it discards what it lacks.
     unpromised: BTreeSet<WriteId>,
     unpromised_before: WriteId,
 }
@@ -80,7 +81,7 @@ impl NoLoss {
     /// disk that hangs), that is a failover like any other.
     pub fn store_changed(&mut self, changes: &Changes, world: &World) {
         if self.unsettled.iter().any(|host| leads(*host, world)) {
-            self.unpromised_before = world.ledger.newest().next().map_or(0, |write| write.id + 1);
+            self.unpromised_before = next_write(world);
         }
         if changes.has(Changed::Sync) {
             let key = world.store.raw(keys::SYNC).map(|text| keys::parse_sync(text.as_bytes()));
@@ -123,9 +124,11 @@ impl NoLoss {
         let counts =
             |from: Host, at: Moment| from != *host && world.now.since(at) < PATIENCE && !world.leads_at_any_cost(*host);
         let handed_over = self.handed_over.take().filter(|(from, _, at)| counts(*from, *at));
-        let synchronous = !world.leads_at_any_cost(*host);
+        if world.leads_at_any_cost(*host) {
+            self.unpromised_before = next_write(world);
+        }
         let promised = |write: &Acknowledged| {
-            let waited = write.synchronous && synchronous && write.id >= self.unpromised_before;
+            let waited = write.synchronous && write.id >= self.unpromised_before;
             waited && !self.unpromised.contains(&write.id)
                 || handed_over.is_some_and(|(_, end, _)| wal.is_ancestor(write.end, end))
         };
@@ -141,6 +144,10 @@ impl NoLoss {
             }
         }
     }
+}
+
+fn next_write(world: &World) -> WriteId {
+    world.ledger.newest().next().map_or(0, |write| write.id + 1)
 }
 
 fn leads(host: Host, world: &World) -> bool {

@@ -71,14 +71,14 @@ impl Fleet {
         let node = self.node_mut(host);
         node.sync_wishes += 1;
         node.sync_asked = Some(SyncNames::of(names));
-        let heard = What::SyncNames(node.life, node.sync_wishes);
+        let heard = What::SyncNames(node.sync_wishes);
         self.later(host, takes, heard);
     }
 
-    pub(super) fn sync_names_heard(&mut self, host: Host, life: super::Life, wish: u32) {
+    pub(super) fn sync_names_heard(&mut self, host: Host, wish: u32) {
         let node = self.node_mut(host);
         // A later wish is heard later.
-        if (node.life, node.sync_wishes) != (life, wish) {
+        if node.sync_wishes != wish {
             return;
         }
         node.sync = node.sync_asked.take().unwrap_or_else(|| node.sync.clone());

@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
-use tamada_model::Lsn;
+use tamada_model::{Lsn, MemberName};
 use tamada_wire::keys::{HISTORY, INITIALIZE, parse_history};
 
 use super::World;
 use crate::fault::{Fault, LostKey, Operation, Switch};
+use crate::script::Synchronous;
 use crate::{Host, Moment};
 
 /// What keeps the cluster from being whole, and no agent may mend.
@@ -98,7 +99,26 @@ impl World {
     }
 
     fn may_lead(&self, host: Host) -> bool {
-        !self.is_tagged(host) && self.has_enough(host) && !self.is_of_no_use(host)
+        !self.is_tagged(host) && self.has_enough(host) && !self.is_of_no_use(host) && self.is_electable(host)
+    }
+
+    /// Where commits wait for standbys: it is one, or as many of these are left as it takes to know that it lacks nothing.
+    fn is_electable(&self, host: Host) -> bool {
+        let Some(sync) = self.sync_key() else { return true };
+        let includes = |host: &Host| {
+            let name = MemberName::new(host.name());
+            sync.lists(&name) || sync.leader.as_ref() == Some(&name)
+        };
+        match self.script.synchronous {
+            Synchronous::Off => true,
+            Synchronous::On { .. } => includes(&host),
+            Synchronous::Quorum { .. } => {
+                let votes =
+                    self.hosts().filter(|other| *other != host && includes(other) && self.fleet.is_whole(*other));
+                let led = sync.leader.as_ref().is_some_and(|leader| leader.as_str() == host.name());
+                led || votes.count() >= sync.quorum as usize + usize::from(!includes(&host))
+            }
+        }
     }
 
     /// Its agent has read the cluster's identity before, and writes it down as soon as it leads; or at once, if the data is
