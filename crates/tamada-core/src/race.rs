@@ -403,7 +403,7 @@ fn may_not_lead_itself(view: &View<'_>, cluster: &Cluster, who: &MemberName, sta
 /// What a peer's answer means for us (12.10).
 enum Word {
     Veto(Unfit),
-    /// It has more, which does not count: it led, and what it has more was acknowledged to nobody.
+    /// It has more, which stops nobody: it led, or has no other say than its vote.
     Ahead,
     NotAhead,
     None,
@@ -417,8 +417,11 @@ fn word(
     mine: Lsn,
     notes: &mut Vec<Note>,
 ) -> Word {
-    if is_limited(status) || is_planted(Plant::RaceIgnoresAnswers) {
+    if is_planted(Plant::RaceIgnoresAnswers) {
         return Word::None;
+    }
+    if is_limited(status) {
+        return word_of_limited(view, cluster, who, status, mine);
     }
     if !status.in_recovery {
         notes.push(Note::warning(format!("Primary ({who}) is still alive")));
@@ -426,7 +429,7 @@ fn word(
     }
     if let Some(note) = may_not_lead_itself(view, cluster, who, status) {
         notes.push(note);
-        return Word::None;
+        return word_of_limited(view, cluster, who, status, mine);
     }
     match by_timeline(view, cluster, status, mine) {
         ByTimeline::Theirs { theirs, mine } => {
@@ -452,6 +455,23 @@ fn word(
     match outranked_by_priority(view, cluster, who, status, mine, notes).filter(|_| may_outrank) {
         Some(unfit) => Word::Veto(unfit),
         None => Word::NotAhead,
+    }
+}
+
+/// 1. Commits wait for c, which has the tag `nofailover`: there is nobody else. By quorum its vote is needed.
+/// 2. The leader is lost. c has no say in who leads, and nobody is elected.
+///
+/// Therefore who may not lead votes all the same where members elect by number. It stops nobody: whoever is elected
+/// without it lacks nothing. (In the original it is asked, and its answer ignored.)
+fn word_of_limited(view: &View<'_>, cluster: &Cluster, who: &MemberName, status: &PeerStatus, mine: Lsn) -> Word {
+    let votes = electorate(view, cluster).is_some_and(|voters| voters.votes() && voters.includes(who));
+    if !votes || !status.in_recovery || status.position.is_zero() || is_twin(cluster, status) {
+        return Word::None;
+    }
+    match by_timeline(view, cluster, status, mine) {
+        ByTimeline::Mine => Word::NotAhead,
+        ByTimeline::Neither if status.position <= mine => Word::NotAhead,
+        ByTimeline::Neither | ByTimeline::Theirs { .. } => Word::Ahead,
     }
 }
 

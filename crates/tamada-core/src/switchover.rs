@@ -146,10 +146,12 @@ const LAST_WAL_PATIENCE: Duration = Duration::from_secs(2);
 /// 3. c finds itself named, compares itself with nobody, and leads: a planned change has lost what b has.
 ///
 /// Therefore who lacks in a switchover what the old leader published last is a candidate like any other, and bound by
-/// `maximum_lag_on_failover`. (Not so in the original.) A manual failover is not: who asks for that knows why.
+/// `maximum_lag_on_failover`. So is a voter where commits wait for a quorum: what was published says nothing about the
+/// commits since. (Not so in the original.) A manual failover is not: who asks for that knows why.
 fn named_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Candidacy {
     let mine = view.live().map(Live::wal_position).unwrap_or_default();
-    match request.leader.is_some() && mine < cluster.status.optime {
+    let by_quorum = electorate(view, cluster).is_some_and(|voters| voters.votes());
+    match request.leader.is_some() && (by_quorum || mine < cluster.status.optime) {
         true => without_candidate(view, cluster, request),
         false => Candidacy::Fit(Vec::new()),
     }
@@ -264,6 +266,7 @@ fn ask_one(view: &View<'_>, cluster: &Cluster, name: &MemberName, member: &Arc<M
     match answers.get(name) {
         Some(PeerAnswer::Answered(status)) => match limitation(status) {
             None if lags(view, cluster, status) => Health::Bad(unfit_note(act, name, "too far behind")),
+            None if is_excluded(view, cluster, name) => Health::Bad(unfit_note(act, name, "not synchronous")),
             None => Health::Good,
             Some(why) => Health::Bad(unfit_note(act, name, why)),
         },
@@ -276,6 +279,16 @@ fn lags(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> bool {
     let switchover = cluster.failover.as_ref().is_some_and(|request| request.value.leader.is_some());
     let lacks = status.position < cluster.status.optime && !may_yet_arrive(view);
     switchover && (lacks || cluster.status.optime - status.position > view.settings.maximum_lag_on_failover)
+}
+
+/// 1. A switchover from a to b is asked for; b is synchronous. a stops; b is no more when it hears of that.
+/// 2. b may not lead. a lets it go first, for it is named and well.
+/// 3. Nobody leads.
+///
+/// Therefore nobody waits for a candidate for whom commits do not wait. (The original does.)
+fn is_excluded(view: &View<'_>, cluster: &Cluster, name: &MemberName) -> bool {
+    let switchover = cluster.failover.as_ref().is_some_and(|request| request.value.leader.is_some());
+    switchover && electorate(view, cluster).is_some_and(|voters| voters.excludes(name, true).is_some())
 }
 
 fn unfit_note(act: &str, name: &MemberName, why: &str) -> Note {

@@ -80,7 +80,8 @@ impl NoLoss {
     /// The request is gone, and the lock is not: the switchover was given up. Whatever makes it give the lock away now (a
     /// disk that hangs), that is a failover like any other.
     pub fn store_changed(&mut self, changes: &Changes, world: &World) {
-        if self.unsettled.iter().any(|host| leads(*host, world)) {
+        let discards = |host: &Host| self.unsettled.contains(host) || world.leads_at_any_cost(*host);
+        if world.hosts().filter(|host| leads(*host, world)).any(|host| discards(&host)) {
             self.unpromised_before = next_write(world);
         }
         if changes.has(Changed::Sync) {
@@ -124,9 +125,6 @@ impl NoLoss {
         let counts =
             |from: Host, at: Moment| from != *host && world.now.since(at) < PATIENCE && !world.leads_at_any_cost(*host);
         let handed_over = self.handed_over.take().filter(|(from, _, at)| counts(*from, *at));
-        if world.leads_at_any_cost(*host) {
-            self.unpromised_before = next_write(world);
-        }
         let promised = |write: &Acknowledged| {
             let waited = write.synchronous && write.id >= self.unpromised_before;
             waited && !self.unpromised.contains(&write.id)
