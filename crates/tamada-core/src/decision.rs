@@ -276,7 +276,7 @@ pub enum Reason {
     // Behind us and the leader are two timelines of this number, and what is here may not be replaced.
     NamesakeTimelines { leader: MemberName, timeline: Timeline },
     // A pg_rewind began here and never ended.
-    RewindCutShort { leader: Option<MemberName>, for_good: bool },
+    RewindCutShort(GoesOn),
     WaitingForLeadersCheckpoint { leader: MemberName },
     // It runs as a standby all the same, and waits for WAL that it cannot use (23.8).
     RewindFailed { leader: MemberName },
@@ -344,6 +344,23 @@ pub enum Reason {
     Leaving,
     LeavingPaused,
     RestartInitiated,
+}
+
+/// When a rewind that was cut short goes on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum GoesOn {
+    OnceSomebodyLeads,
+    /// It does not call itself primary yet, or has no address.
+    OnceLeading {
+        leader: MemberName,
+    },
+    /// It is not known where the leader is.
+    OnceReadable {
+        leader: MemberName,
+        because: String,
+    },
+    /// It failed, or would find nothing to do.
+    Never,
 }
 
 /// What an empty member waits for.

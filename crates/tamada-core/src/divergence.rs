@@ -114,14 +114,19 @@ fn by_numbers(facts: &Comparison) -> Judgement {
     match (facts.local_timeline.cmp(&facts.leader_timeline), &facts.leader_history) {
         (Greater, _) => Judgement::Diverged,
         // By their numbers alone two may look like one.
-        (Equal | Less, None) if facts.newest_timeline != Timeline::FIRST => Judgement::TooEarly {
-            because: "the leader's timeline history could not be read".to_owned(),
-            meanwhile: Meanwhile::StayAway,
-        },
+        (Equal | Less, None) if facts.newest_timeline != Timeline::FIRST => {
+            Judgement::TooEarly { because: no_history(facts.leader_timeline), meanwhile: Meanwhile::StayAway }
+        }
         // PostgreSQL refuses what does not fit.
         (Equal, _) | (Less, None) => Judgement::InLine,
         (Less, Some(history)) => by_fork(facts, history),
     }
+}
+
+/// PostgreSQL needs that file there as much as we do: no standby gets to the timeline without it.
+fn no_history(timeline: Timeline) -> String {
+    let file = format!("{:08X}.history", timeline.number());
+    format!("the leader does not show the history of its timeline {timeline}: is {file} in its pg_wal?")
 }
 
 fn by_fork(facts: &Comparison, history: &[(Timeline, Lsn)]) -> Judgement {

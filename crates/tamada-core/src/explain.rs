@@ -3,7 +3,7 @@
 
 use tamada_model::{FailoverKind, MemberName};
 
-use crate::decision::{Missing, Reason, Unfit};
+use crate::decision::{GoesOn, Missing, Reason, Unfit};
 
 /// The reason in words for whoever has the database down.
 pub fn explanation(reason: &Reason) -> String {
@@ -61,7 +61,7 @@ pub fn explanation(reason: &Reason) -> String {
             "our timeline {timeline} is not that of {leader}, though the number is the same: PostgreSQL would mix them, \
              and what is here cannot be rewound; it follows nobody until you reinitialize this member"
         ),
-        Reason::RewindCutShort { leader, for_good } => cut_short(leader.as_ref(), *for_good),
+        Reason::RewindCutShort(until) => cut_short(until),
         Reason::WaitingForLeadersCheckpoint { leader } => {
             format!("a rewind is needed; it begins once {leader} has finished its checkpoint after promotion")
         }
@@ -188,14 +188,19 @@ fn demotion(kind: FailoverKind, to: Option<&MemberName>) -> String {
     }
 }
 
-fn cut_short(leader: Option<&MemberName>, for_good: bool) -> String {
-    match leader {
-        _ if for_good => {
+fn cut_short(until: &GoesOn) -> String {
+    match until {
+        GoesOn::Never => {
             "a pg_rewind ended half way, and another would not help; the files may be a mixture: reinitialize this member"
                 .into()
         }
-        Some(leader) => format!("a pg_rewind was cut short; rewinding again as soon as {leader} can be rewound from"),
-        None => "a pg_rewind was cut short; rewinding again as soon as another member leads".into(),
+        GoesOn::OnceLeading { leader } => {
+            format!("a pg_rewind was cut short; rewinding again as soon as {leader} can be rewound from")
+        }
+        GoesOn::OnceReadable { leader, because } => {
+            format!("a pg_rewind was cut short; rewinding again as soon as {leader} can be rewound from ({because})")
+        }
+        GoesOn::OnceSomebodyLeads => "a pg_rewind was cut short; rewinding again as soon as another member leads".into(),
     }
 }
 

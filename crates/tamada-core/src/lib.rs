@@ -38,7 +38,7 @@ pub mod view;
 mod cases;
 
 pub use agent::{Agent, Arm, Effect, Event, JobId, RequestId, Setup};
-pub use decision::{Chore, Decision, Fact, Leave, Note, NoteLevel, Reason, Step, Unfit, Verdict};
+pub use decision::{Chore, Decision, Fact, GoesOn, Leave, Note, NoteLevel, Reason, Step, Unfit, Verdict};
 pub use guard::{GuardState, WatchdogState};
 pub use lease::HeldLease;
 pub use memory::{Mark, Memory};

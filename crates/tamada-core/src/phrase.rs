@@ -70,7 +70,7 @@ pub fn sentence(reason: &Reason, me: &str) -> Option<String> {
         Reason::NamesakeTimelines { leader, timeline } => {
             format!("waiting for a new copy: timeline {timeline} of {leader} is not ours")
         }
-        Reason::RewindCutShort { .. } => "waiting for a rewind or a new copy".into(),
+        Reason::RewindCutShort(_) => "waiting for a rewind or a new copy".into(),
         Reason::Diverged { from } | Reason::WaitingForLeadersCheckpoint { leader: from } => {
             format!("running pg_rewind from {from}")
         }

@@ -1,5 +1,7 @@
 //! What is known about the managed PostgreSQL: facts with the time they were true, never guesses.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::{
@@ -297,11 +299,27 @@ pub struct Slot {
 /// verdict is the core's.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Divergence {
-    /// Something could not be learnt; look again later. The text says what.
-    Undecided {
-        because: String,
-    },
+    Unread(Unread),
     Compared(Box<Comparison>),
+}
+
+/// Whose side of the comparison could not be read, and why. Looking again may help with either; what else may be done
+/// depends on whose it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unread {
+    /// It is gone, or about to come, or cut off. When it is back it may be on any history: nothing follows from that.
+    Leaders(String),
+    /// A crash, a server that does not answer, or a rewind that was cut short left it like that. The leader was not asked.
+    Ours(String),
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unread::Leaders(why) => write!(f, "the leader cannot be asked: {why}"),
+            Unread::Ours(why) => write!(f, "our own data cannot be read: {why}"),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -5,12 +5,14 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use tamada_model::{
-    Comparison, ControlState, Divergence, HistoryFile, LastWal, Lsn, PostgresConfig, Timeline, Upstream,
+    Comparison, ControlState, Divergence, HistoryFile, LastWal, Lsn, PostgresConfig, Timeline, Unread, Upstream,
 };
 
+use crate::client::Client;
 use crate::clock::Deadline;
 use crate::connect::Patience;
-use crate::inspect::{history, last_wal, standby_timeline, waldump};
+use crate::inspect::last_wal::{self, Place, Stretch};
+use crate::inspect::{history, standby_timeline, waldump};
 use crate::{PgError, Postgres};
 
 /// Where we are.
@@ -33,32 +35,37 @@ pub(crate) struct Leader {
 }
 
 impl Postgres {
-    pub async fn divergence(&self, leader: &Upstream) -> Divergence {
-        match tokio::time::timeout(LIMIT, self.gather(leader)).await {
-            Ok(Ok(comparison)) => Divergence::Compared(Box::new(comparison)),
-            Ok(Err(because)) => Divergence::Undecided { because },
-            Err(_) => Divergence::Undecided { because: "comparing with the leader took too long".to_owned() },
+    pub async fn divergence(&self, leader: &Upstream, within: Duration) -> Divergence {
+        match self.compare(leader, Deadline::after(within)).await {
+            Ok(comparison) => Divergence::Compared(Box::new(comparison)),
+            Err(unread) => Divergence::Unread(unread),
         }
     }
 
-    async fn gather(&self, upstream: &Upstream) -> Result<Comparison, String> {
-        let local = self.local_position().await?;
-        let leader = self.leader_position(upstream, local.timeline).await?;
+    /// Our own side first: what is late is told as the side that was being read.
+    async fn compare(&self, upstream: &Upstream, deadline: Deadline) -> Result<Comparison, Unread> {
+        let (local, newest, local_history) = ours(deadline, self.local_side(deadline)).await?;
+        let leader = leaders(deadline, self.leader_position(upstream, local.timeline)).await?;
         let end = if local.in_recovery || local.timeline >= leader.timeline {
             None
         } else {
-            waldump::checkpoint_end(self.tools(), &self.data_dir(), local.timeline, local.lsn).await
+            let (tools, data_dir) = (self.tools(), self.data_dir());
+            let end = waldump::checkpoint_end(tools, &data_dir, local.timeline, local.lsn);
+            ours(deadline, async { Ok(end.await) }).await?
         };
-        let (newest, local_history) = self.heads_for(&local).await?;
+        let last_wal = match &local_history {
+            None => LastWal::Unknown,
+            Some(history) => {
+                let shared = shared_in_name(&local, newest, history, &leader);
+                self.last_wal(upstream, shared, deadline).await?
+            }
+        };
         Ok(Comparison {
             local_timeline: local.timeline,
             local_lsn: local.lsn,
             in_recovery: local.in_recovery,
             newest_timeline: newest,
-            last_wal: match &local_history {
-                Some(history) => self.last_wal(upstream, shared_in_name(&local, newest, history, &leader)).await,
-                None => LastWal::Unknown,
-            },
+            last_wal,
             local_history,
             leader_timeline: leader.timeline,
             leader_history: leader.history,
@@ -67,17 +74,23 @@ impl Postgres {
         })
     }
 
-    async fn local_position(&self) -> Result<Local, String> {
+    async fn local_side(&self, deadline: Deadline) -> Result<(Local, Timeline, Option<History>), String> {
+        let local = self.local_position(deadline).await?;
+        let (newest, history) = self.heads_for(&local).await?;
+        Ok((local, newest, history))
+    }
+
+    async fn local_position(&self, deadline: Deadline) -> Result<Local, String> {
         if self.discover().await.map_err(|error| error.in_words())?.is_none() {
-            return self.position_in_control().await;
+            return self.position_in_control(deadline).await;
         }
         match self.position_of_standby().await {
             Ok(local) => Ok(local),
             Err(_) if self.state().is_starting() => {
                 tracing::info!("PostgreSQL is still starting, will use pg_controldata as a fallback");
-                self.position_in_control().await
+                self.position_in_control(deadline).await
             }
-            Err(error) => Err(format!("our own position is not known: {}", error.in_words())),
+            Err(error) => Err(error.in_words()),
         }
     }
 
@@ -93,8 +106,8 @@ impl Postgres {
         Ok(Local { timeline, lsn, in_recovery: true, written: lsn })
     }
 
-    async fn position_in_control(&self) -> Result<Local, String> {
-        self.refresh_control(Deadline::after(LIMIT)).await;
+    async fn position_in_control(&self, deadline: Deadline) -> Result<Local, String> {
+        self.refresh_control(deadline).await;
         let control = self.memory().control.clone().ok_or("pg_control could not be read")?;
         let recovered = control.min_recovery_end_timeline.filter(|_| !control.min_recovery_end.is_zero());
         let standby = matches!(control.state, ControlState::ShutDownInRecovery | ControlState::InArchiveRecovery);
@@ -138,70 +151,60 @@ impl Postgres {
         Ok(newer.filter(goes_on).map_or((from, own), |history| (newest, Some(history))))
     }
 
-    async fn last_wal(&self, upstream: &Upstream, shared: Vec<Shared>) -> LastWal {
+    async fn last_wal(&self, from: &Upstream, shared: Vec<Shared>, deadline: Deadline) -> Result<LastWal, Unread> {
         let mut found = LastWal::Unknown;
         for shared in shared {
-            match self.last_wal_on(upstream, shared).await {
-                LastWal::Other(timeline) => return LastWal::Other(timeline),
+            match self.last_wal_on(from, shared, deadline).await? {
+                LastWal::Other(timeline) => return Ok(LastWal::Other(timeline)),
                 LastWal::Same => found = LastWal::Same,
                 LastWal::Unknown => {}
             }
         }
-        found
+        Ok(found)
     }
 
-    async fn last_wal_on(&self, upstream: &Upstream, shared: Shared) -> LastWal {
-        let Some((host, port)) = address(upstream) else { return LastWal::Unknown };
-        match self.compare_last_wal(&host, port, shared).await {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::debug!("The end of our WAL could not be compared with the leader's: {}", error.in_words());
-                LastWal::Unknown
-            }
-        }
+    async fn last_wal_on(&self, from: &Upstream, shared: Shared, deadline: Deadline) -> Result<LastWal, Unread> {
+        let Some((host, port)) = address(from) else { return Ok(LastWal::Unknown) };
+        let Some((mut client, theirs)) = leaders(deadline, answered(self.end_of_wal(&host, port))).await? else {
+            return Ok(LastWal::Unknown);
+        };
+        let Some((place, stretch)) = ours(deadline, self.our_stretch(shared, theirs)).await? else {
+            return Ok(LastWal::Unknown);
+        };
+        let found = leaders(deadline, answered(has_same(&mut client, shared, place, &stretch))).await?;
+        Ok(found.unwrap_or(LastWal::Unknown))
     }
 
-    async fn compare_last_wal(&self, host: &str, port: u16, shared: Shared) -> Result<LastWal, PgError> {
-        let mut client = self.connect_to(host, port).await?;
+    async fn end_of_wal(&self, host: &str, port: u16) -> Result<(Client, EndOfWal), PgError> {
         let sql = "SELECT pg_size_bytes(current_setting('wal_segment_size')), \
                    pg_size_bytes(current_setting('wal_block_size')), \
                    CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END";
+        let mut client = self.connect_to(host, port).await?;
         let row = client.ask_row(sql).await?;
-        let (Some(size), Some(page)) = (row.number(0), row.number(1)) else { return Ok(LastWal::Unknown) };
+        Ok((client, EndOfWal { segment: row.number(0), page: row.number(1), end: row.lsn(2) }))
+    }
+
+    /// Our last bytes that the leader should have, too; `None` where there are none.
+    async fn our_stretch(&self, shared: Shared, theirs: EndOfWal) -> Result<Option<(Place, Stretch)>, String> {
+        let (Some(size), Some(page)) = (theirs.segment, theirs.page) else { return Ok(None) };
         let ours = match shared.end {
             Some(end) => Some(end),
-            None => self.first_record_ends(shared, size, page).await?,
+            None => self.first_record_ends(shared, size, page).await.map_err(|error| error.in_words())?,
         };
         // One that was just promoted may be behind us.
-        let end = ours.zip(row.lsn(2)).map(|(ours, theirs)| ours.min(theirs)).filter(|end| *end > shared.begun);
-        let Some(place) = end.and_then(|end| last_wal::Place::before(end, size)) else {
-            return Ok(LastWal::Unknown);
-        };
+        let end = ours.zip(theirs.end).map(|(ours, theirs)| ours.min(theirs)).filter(|end| *end > shared.begun);
+        let Some(place) = end.and_then(|end| Place::before(end, size)) else { return Ok(None) };
         let read = move |config: &PostgresConfig| {
             let from = |timeline| last_wal::read(&config.data_dir, timeline, place).ok();
             Ok(shared.here.into_iter().flatten().find_map(from))
         };
-        let Some(stretch) = self.files_soon(read).await?.filter(|stretch| !stretch.bytes.is_empty()) else {
-            return Ok(LastWal::Unknown);
-        };
-        for timeline in shared.there.into_iter().flatten() {
-            let sql = format!(
-                "SELECT encode(pg_read_binary_file('pg_wal/{}', {}, {}, true), 'hex')",
-                place.file_name(timeline),
-                stretch.begins,
-                stretch.bytes.len(),
-            );
-            if let Some(theirs) = client.ask_row(&sql).await?.get(0) {
-                let same = theirs == last_wal::hex(&stretch.bytes);
-                return Ok(if same { LastWal::Same } else { LastWal::Other(shared.timeline) });
-            }
-        }
-        Ok(LastWal::Unknown)
+        let stretch = self.files_soon(read).await.map_err(|error| error.in_words())?;
+        Ok(stretch.filter(|stretch| !stretch.bytes.is_empty()).map(|stretch| (place, stretch)))
     }
 
     /// `None`: of that timeline we have nothing. For a file that is not there pg_waldump would wait five seconds.
     async fn first_record_ends(&self, shared: Shared, size: u64, page: u64) -> Result<Option<Lsn>, PgError> {
-        let Some(place) = last_wal::Place::at(shared.begun, size) else { return Ok(None) };
+        let Some(place) = Place::at(shared.begun, size) else { return Ok(None) };
         let is_here =
             move |config: &PostgresConfig| Ok(last_wal::path(&config.data_dir, shared.timeline, place).exists());
         if !self.files_soon(is_here).await? {
@@ -223,18 +226,19 @@ impl Postgres {
     /// That question needs a login that a member without pg_rewind may not have there; the timeline and its history come
     /// over a replication connection, as following does.
     pub(crate) async fn leader_position(&self, leader: &Upstream, local: Timeline) -> Result<Leader, String> {
-        let (host, port) = address(leader).ok_or("the leader has no address")?;
+        let (host, port) = address(leader).ok_or("it has no address")?;
         let unready = match self.is_in_recovery(&host, port).await {
             Ok(false) => None,
             Ok(true) => {
                 tracing::info!("Leader is still in_recovery and therefore can't be used for rewind");
                 Some("the leader is still in recovery".to_owned())
             }
-            Err(error) => Some(cannot_be_asked(error)),
+            Err(error) => Some(format!("the leader cannot be asked: {}", error.in_words())),
         };
-        let mut replication = self.replicate_from(&host, port).await.map_err(cannot_be_asked)?;
-        let timeline = standby_timeline::identify(&mut replication).await.map_err(cannot_be_asked)?.timeline;
-        let history = self.leader_history(&mut replication, timeline, local).await;
+        let in_words = |error: PgError| error.in_words();
+        let mut replication = self.replicate_from(&host, port).await.map_err(in_words)?;
+        let timeline = standby_timeline::identify(&mut replication).await.map_err(in_words)?.timeline;
+        let history = self.leader_history(&mut replication, timeline, local).await.map_err(in_words)?;
         Ok(Leader { timeline, history, unready })
     }
 
@@ -244,22 +248,23 @@ impl Postgres {
 
     async fn leader_history(
         &self,
-        replication: &mut crate::client::Client,
+        replication: &mut Client,
         timeline: Timeline,
         local: Timeline,
-    ) -> Option<History> {
+    ) -> Result<Option<History>, PgError> {
         if timeline == Timeline::FIRST {
-            return Some(History::new());
+            return Ok(Some(History::new()));
         }
         match standby_timeline::history(replication, timeline).await {
             Ok(text) => {
                 tracing::info!("primary: history={}", history::around(&text, local));
-                Some(history::parents(&text))
+                Ok(Some(history::parents(&text)))
             }
-            Err(error) => {
-                tracing::error!("The leader's timeline history could not be read: {}", error.in_words());
-                None
+            Err(error @ PgError::Refused { .. }) => {
+                tracing::error!("The leader has no history of its timeline {timeline}: {}", error.in_words());
+                Ok(None)
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -349,11 +354,51 @@ fn on(history: &History, forks: usize, last: Timeline) -> ([Option<Timeline>; 2]
     }
 }
 
-/// Two connections to the leader and a few short questions.
-const LIMIT: Duration = Duration::from_secs(15);
+/// Asked file by file: which of them is there, only the leader knows.
+async fn has_same(client: &mut Client, shared: Shared, place: Place, stretch: &Stretch) -> Result<LastWal, PgError> {
+    for timeline in shared.there.into_iter().flatten() {
+        let sql = format!(
+            "SELECT encode(pg_read_binary_file('pg_wal/{}', {}, {}, true), 'hex')",
+            place.file_name(timeline),
+            stretch.begins,
+            stretch.bytes.len(),
+        );
+        if let Some(theirs) = client.ask_row(&sql).await?.get(0) {
+            let same = theirs == last_wal::hex(&stretch.bytes);
+            return Ok(if same { LastWal::Same } else { LastWal::Other(shared.timeline) });
+        }
+    }
+    Ok(LastWal::Unknown)
+}
 
-fn cannot_be_asked(error: PgError) -> String {
-    format!("the leader cannot be asked: {}", error.in_words())
+/// What the leader says of its WAL: how it is cut, and where it ends.
+#[derive(Clone, Copy)]
+struct EndOfWal {
+    segment: Option<u64>,
+    page: Option<u64>,
+    end: Option<Lsn>,
+}
+
+async fn ours<T>(deadline: Deadline, look: impl Future<Output = Result<T, String>>) -> Result<T, Unread> {
+    deadline.bound(look).await.unwrap_or_else(|| Err(LATE.to_owned())).map_err(Unread::Ours)
+}
+
+async fn leaders<T>(deadline: Deadline, answer: impl Future<Output = Result<T, String>>) -> Result<T, Unread> {
+    deadline.bound(answer).await.unwrap_or_else(|| Err(LATE.to_owned())).map_err(Unread::Leaders)
+}
+
+const LATE: &str = "no answer in time";
+
+/// `None`: the leader has answered that it will not say, to this user at least.
+async fn answered<T>(asked: impl Future<Output = Result<T, PgError>>) -> Result<Option<T>, String> {
+    match asked.await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error @ PgError::Refused { .. }) => {
+            tracing::debug!("The end of our WAL could not be compared with the leader's: {}", error.in_words());
+            Ok(None)
+        }
+        Err(error) => Err(error.in_words()),
+    }
 }
 
 pub(crate) fn address(upstream: &Upstream) -> Option<(String, u16)> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tamada_api::client::Client;
 use tamada_core::{Asked, Event, Fact, PeerQuestion};
 use tamada_dcs::{Freshness, Store};
-use tamada_model::{Divergence, MemberName, PeerAnswer, Report, Timeline};
+use tamada_model::{MemberName, PeerAnswer, Report, Timeline};
 use tamada_postgres::{Look, Postgres};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -60,9 +60,7 @@ pub async fn gather(facts: BTreeSet<Fact>, postgres: &Postgres, client: &Client)
                 asked.recovery_match = Some((upstream, found));
             }
             Fact::Divergence(upstream) => {
-                let found = tokio::time::timeout(DIVERGENCE, postgres.divergence(&upstream)).await;
-                let late = |_| Divergence::Undecided { because: format!("no answer within {DIVERGENCE:?}") };
-                asked.divergence = Some(found.unwrap_or_else(late));
+                asked.divergence = Some(postgres.divergence(&upstream, DIVERGENCE).await);
             }
             Fact::Origin(timeline) => asked.origin = Some(postgres.origin(timeline).await),
             Fact::HistoryFile(timeline) => asked.history_file = Some(postgres.history_file(timeline).await),

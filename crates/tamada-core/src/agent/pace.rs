@@ -71,7 +71,7 @@ impl Agent {
                 | Reason::StartTimedOutButAlone
                 | Reason::DivergenceUnclear { .. }
                 | Reason::NotYetFollowing { .. }
-                | Reason::RewindCutShort { .. }
+                | Reason::RewindCutShort(_)
                 | Reason::LostLeaderBeforePromote
                 | Reason::LostLockDuring { .. }
                 | Reason::CrashRecoveryTooLong

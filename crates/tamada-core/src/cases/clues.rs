@@ -7,7 +7,7 @@ use tamada_model::{
     Answers, Asks, CheckpointFirst, CloneSource, Comparison, Divergence, GuardMode, HistoryFile, Job, LastWal, Live,
     Lsn, Me, MemberName, Now, Origin, PostgresFacts, RecoveryMatch, RestartConditions, Role, Schedule,
     ScheduledRestart, Settings, ShutdownPosition, Stamp, Stamped, Stop, StopMode, SyncNames, SyncState,
-    SynchronousMode, Timeline, Upstream, UpstreamMember, WalBytes, WalSender,
+    SynchronousMode, Timeline, Unread, Upstream, UpstreamMember, WalBytes, WalSender,
 };
 
 use super::describe::started;
@@ -217,10 +217,14 @@ pub fn schedule(words: &mut Words<'_>, now: Now) -> Schedule {
 
 /// `standby tl 4 at 0/5000, leader tl 5, history 4 at 0/4000`; `primary … checkpoint ends 0/5060`; with our own history
 /// `… at 0/5000, our history 3 at 0/3000, leader …`, and with WAL of timeline 5 that was received and not replayed
-/// `… at 0/5000, received tl 5, …`; `… leader in recovery tl 4 …`
+/// `… at 0/5000, received tl 5, …`; `… leader in recovery tl 4 …`; or `leader cannot be asked: no answer`, and of our own
+/// side `ours cannot be read: no such file`
 pub fn divergence(words: &mut Words<'_>) -> Divergence {
-    if words.eat("undecided because") {
-        return Divergence::Undecided { because: words.rest().to_owned() };
+    if words.eat("leader cannot be asked:") {
+        return Divergence::Unread(Unread::Leaders(words.rest().to_owned()));
+    }
+    if words.eat("ours cannot be read:") {
+        return Divergence::Unread(Unread::Ours(words.rest().to_owned()));
     }
     let in_recovery = words.eat("standby");
     assert!(in_recovery || words.eat("primary"), "are we a standby or a former primary?");

@@ -1,6 +1,6 @@
 //! Does our data still fit the leader's history, and what is done if not (ha-loop.md 23.3-23.8)?
 
-use tamada_model::{CloneSource, Cluster, Comparison, Divergence, Job, Role, Upstream, UpstreamMember};
+use tamada_model::{CloneSource, Cluster, Comparison, Divergence, Job, Role, Unread, Upstream, UpstreamMember};
 
 use crate::decision::{Decision, Fact, Note, Reason, Step};
 use crate::divergence::{Judgement, judge};
@@ -35,9 +35,11 @@ pub fn doubt(view: &View<'_>, cluster: &Cluster) -> Doubt {
         Rewind::Done => Doubt::None,
         Rewind::Failed => settled_since(view)
             .unwrap_or_else(|| removal_after_failure(view, cluster).map_or(Doubt::None, Doubt::Decided)),
-        Rewind::Needed => {
-            settled_since(view).unwrap_or_else(|| diverged(view, cluster).map_or(Doubt::None, Doubt::Decided))
-        }
+        Rewind::Needed => settled_since(view).unwrap_or_else(|| match diverged(view, cluster) {
+            Remedy::Now(step) => Doubt::Decided(step),
+            Remedy::NotYet(because) => Doubt::Open(because),
+            Remedy::None => Doubt::None,
+        }),
     }
 }
 
@@ -45,7 +47,7 @@ pub fn doubt(view: &View<'_>, cluster: &Cluster) -> Doubt {
 fn settled_since(view: &View<'_>) -> Option<Doubt> {
     match &view.seen.asked.divergence {
         Some(Divergence::Compared(facts)) if is_in_line(view) => Some(Doubt::Settled(compared(facts))),
-        Some(Divergence::Compared(_) | Divergence::Undecided { .. }) | None => None,
+        Some(Divergence::Compared(_) | Divergence::Unread(_)) | None => None,
     }
 }
 
@@ -53,7 +55,7 @@ fn settled_since(view: &View<'_>) -> Option<Doubt> {
 pub fn is_in_line(view: &View<'_>) -> bool {
     match &view.seen.asked.divergence {
         Some(Divergence::Compared(facts)) => judge(facts) == Judgement::InLine,
-        Some(Divergence::Undecided { .. }) | None => false,
+        Some(Divergence::Unread(_)) | None => false,
     }
 }
 
@@ -69,7 +71,7 @@ fn investigate(view: &View<'_>, cluster: &Cluster) -> Doubt {
     };
     match &view.seen.asked.divergence {
         None => Doubt::Decided(Step::ask(Fact::Divergence(Upstream::Member(leader)))),
-        Some(Divergence::Undecided { because }) => Doubt::Open(because.clone()),
+        Some(Divergence::Unread(unread)) => Doubt::Open(unread.to_string()),
         Some(Divergence::Compared(facts)) => {
             let notes = compared(facts);
             match judge(facts) {
@@ -77,8 +79,11 @@ fn investigate(view: &View<'_>, cluster: &Cluster) -> Doubt {
                 Judgement::TooEarly { because, .. } => Doubt::Open(because),
                 Judgement::Diverged | Judgement::DivergedUnseen(_) | Judgement::BeyondRewind(_) => {
                     match diverged(view, cluster) {
-                        Some(step) => Doubt::Decided(with(step, vec![Mark::Rewind(Rewind::Needed)], notes.into())),
-                        None => Doubt::Open(format!("we have left the history of {}", leader.name)),
+                        Remedy::Now(step) => {
+                            Doubt::Decided(with(step, vec![Mark::Rewind(Rewind::Needed)], notes.into()))
+                        }
+                        Remedy::NotYet(because) => Doubt::Open(because),
+                        Remedy::None => Doubt::Open(format!("we have left the history of {}", leader.name)),
                     }
                 }
             }
@@ -93,26 +98,43 @@ pub fn compared(facts: &Comparison) -> [Note; 2] {
     ]
 }
 
+/// What is done with data that left the leader's history.
+pub enum Remedy {
+    Now(Step),
+    /// Before it is known where the leader is, or where we are.
+    NotYet(String),
+    /// Nobody is there to rewind from, or the operator did not allow what would help.
+    None,
+}
+
+impl From<Option<Step>> for Remedy {
+    fn from(step: Option<Step>) -> Self {
+        step.map_or(Remedy::None, Remedy::Now)
+    }
+}
+
 /// The data left the leader's history: rewind if that can be done, else copy anew if the operator allows it.
-pub fn diverged(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
-    let leader = rewind_source(view, cluster)?;
+pub fn diverged(view: &View<'_>, cluster: &Cluster) -> Remedy {
+    let (Some(leader), Some(record)) = (rewind_source(view, cluster), cluster.leader_member()) else {
+        return Remedy::None;
+    };
     if view.settings.pause && cluster.is_unlocked() {
-        return None;
+        return Remedy::None;
     }
     if !view.postgres().can_rewind && !view.has_unfinished_rewind() {
-        return copy_anew_if_allowed(view, cluster, leader);
+        return copy_anew_if_allowed(view, cluster, leader).into();
     }
-    let record = cluster.leader_member()?;
     let modern = record.agent_version().is_some_and(|version| version.at_least(&[1, 5, 7]));
     if modern && record.checkpoint_after_promote.is_some() {
         let because = Reason::WaitingForLeadersCheckpoint { leader: leader.name.clone() };
         let note = Note::info(format!("Waiting for checkpoint on {} before rewind", leader.name));
-        return Some(Decision::stay(because).note(note).into());
+        return Remedy::Now(Decision::stay(because).note(note).into());
     }
     match rewindable(view) {
-        Rewindable::Unasked => Some(Step::ask(Fact::Divergence(Upstream::Member(leader)))),
-        Rewindable::No => copy_anew_if_allowed(view, cluster, leader),
-        Rewindable::AsFarAsKnown => Some(start_before_rewind(view).unwrap_or_else(|| {
+        Rewindable::Unasked => Remedy::Now(Step::ask(Fact::Divergence(Upstream::Member(leader)))),
+        Rewindable::NotYet(because) => Remedy::NotYet(because),
+        Rewindable::No => copy_anew_if_allowed(view, cluster, leader).into(),
+        Rewindable::AsFarAsKnown => Remedy::Now(start_before_rewind(view).unwrap_or_else(|| {
             let from = leader.name.clone();
             let job = Job::Rewind { from: Upstream::Member(leader), from_agent_can_be_trusted: modern };
             Decision::run(job, Reason::Diverged { from }).into()
@@ -122,22 +144,32 @@ pub fn diverged(view: &View<'_>, cluster: &Cluster) -> Option<Step> {
 
 enum Rewindable {
     Unasked,
+    NotYet(String),
     AsFarAsKnown,
     /// pg_rewind would do nothing, and call that a success.
     No,
 }
 
 /// Asked before each rewind: the leader for which it was found necessary may have been followed by another.
+///
+/// 1. b's data has left a's history; a is restarted, or cut off for a moment, and cannot be asked.
+/// 2. b begins its rewind. When it runs, a is there, by now on a timeline that b has a twin of.
+/// 3. pg_rewind sees one number, and leaves as it was what b has of the twin.
+///
+/// Therefore nothing is rewound that was not compared. What runs meanwhile stays up, what does not is started, both
+/// without the leader if they might mix: where we are is known then, too. Only half a rewind cannot be started; it goes
+/// on, because the job itself sees to it that the source came the same way.
 fn rewindable(view: &View<'_>) -> Rewindable {
     match &view.seen.asked.divergence {
         None => Rewindable::Unasked,
-        // The job looks whether the leader is there.
-        Some(Divergence::Undecided { .. }) => Rewindable::AsFarAsKnown,
+        Some(Divergence::Unread(Unread::Ours(_))) if view.has_unfinished_rewind() => Rewindable::AsFarAsKnown,
+        Some(Divergence::Unread(unread @ (Unread::Leaders(_) | Unread::Ours(_)))) => {
+            Rewindable::NotYet(unread.to_string())
+        }
         Some(Divergence::Compared(facts)) => match judge(facts) {
             Judgement::BeyondRewind(_) => Rewindable::No,
-            Judgement::InLine | Judgement::Diverged | Judgement::DivergedUnseen(_) | Judgement::TooEarly { .. } => {
-                Rewindable::AsFarAsKnown
-            }
+            Judgement::TooEarly { because, .. } => Rewindable::NotYet(because),
+            Judgement::InLine | Judgement::Diverged | Judgement::DivergedUnseen(_) => Rewindable::AsFarAsKnown,
         },
     }
 }
@@ -157,7 +189,7 @@ pub fn was_rewound_in_vain(view: &View<'_>) -> bool {
 pub fn is_beyond_rewind(view: &View<'_>) -> bool {
     match rewindable(view) {
         Rewindable::No => true,
-        Rewindable::Unasked | Rewindable::AsFarAsKnown => false,
+        Rewindable::Unasked | Rewindable::NotYet(_) | Rewindable::AsFarAsKnown => false,
     }
 }
 

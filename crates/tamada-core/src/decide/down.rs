@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tamada_model::{Cluster, Control, ControlState, FailoverKind, Job, PgMajor, Present, Role, Upstream};
 
-use crate::decision::{Chore, Decision, Fact, Note, Reason, Step, Verdict};
+use crate::decision::{Chore, Decision, Fact, GoesOn, Note, Reason, Step, Verdict};
 use crate::explain::explanation;
 use crate::guard::awaited;
 use crate::memory::{ComesBack, Mark, Rewind, StepDownMode};
@@ -14,7 +14,9 @@ use crate::upstream;
 use crate::view::View;
 
 use super::busy::{Renewal, renew};
-use super::doubt::{Doubt, diverged, doubt, is_beyond_rewind, removal_after_failure, was_rewound_in_vain, with};
+use super::doubt::{
+    Doubt, Remedy, diverged, doubt, is_beyond_rewind, removal_after_failure, was_rewound_in_vain, with,
+};
 use super::namesake::{Pointing, left_alone, may_point_at};
 
 pub fn decide(view: &View<'_>, cluster: &Arc<Cluster>, present: &Present) -> Step {
@@ -169,10 +171,16 @@ fn as_standby(view: &View<'_>, cluster: &Cluster, present: &Present) -> Step {
 /// done, the operator has to hear of it.
 fn cut_short(view: &View<'_>, cluster: &Cluster) -> Step {
     let failed = view.memory.rewind == Rewind::Failed;
-    let step = if failed { removal_after_failure(view, cluster) } else { diverged(view, cluster) };
+    let remedy = if failed { removal_after_failure(view, cluster).into() } else { diverged(view, cluster) };
     let leader = cluster.leader_name().filter(|leader| **leader != view.me.name).cloned();
-    let for_good = failed || is_beyond_rewind(view);
-    step.unwrap_or_else(|| Decision::stay(Reason::RewindCutShort { leader, for_good }).into())
+    let until = match (remedy, leader) {
+        (Remedy::Now(step), _) => return step,
+        (Remedy::None, _) if failed || is_beyond_rewind(view) => GoesOn::Never,
+        (Remedy::NotYet(because), Some(leader)) => GoesOn::OnceReadable { leader, because },
+        (Remedy::None, Some(leader)) => GoesOn::OnceLeading { leader },
+        (Remedy::NotYet(_) | Remedy::None, None) => GoesOn::OnceSomebodyLeads,
+    };
+    Decision::stay(Reason::RewindCutShort(until)).into()
 }
 
 enum Start {
@@ -208,22 +216,17 @@ fn crash_recovery(view: &View<'_>, cluster: &Cluster, present: &Present) -> Opti
 
 /// 23.3: pg_rewind wants a standby that crashed to have ended cleanly, too. The original sends it through single-user
 /// mode, where it writes a checkpoint on a timeline that is another's. We start it without an upstream; the rewind stops
-/// it.
+/// it. WAL of a later timeline that it has received it replays then, and may be found to be beyond rewinding; as it is,
+/// pg_rewind does not take it at all.
 pub fn start_before_rewind(view: &View<'_>) -> Option<Step> {
     let present = view.present().filter(|present| !view.is_running() && !present.unfinished_rewind)?;
     let dirty = present.control.as_ref().is_some_and(|control| control.state == ControlState::InArchiveRecovery);
-    if !dirty || !may_recover(view, present) || would_replay_more(present) {
+    if !dirty || view.memory.crash_recovery_tried {
         return None;
     }
     let job = Job::StartStandby { upstream: Upstream::Nobody, role: Role::Replica, timeout: None };
     let decision = Decision::run(job, Reason::StartingBeforeRewind).mark(Mark::Recovering);
     Some(decision.mark(Mark::CrashRecoveryTried).notes(control_note(present)).into())
-}
-
-/// WAL of a later timeline was received, and a start would replay it before the rewind could tell.
-fn would_replay_more(present: &Present) -> bool {
-    let recorded = present.control.as_ref().and_then(Control::timeline);
-    present.newest_timeline > recorded
 }
 
 fn single_user(view: &View<'_>, present: &Present) -> Option<Step> {

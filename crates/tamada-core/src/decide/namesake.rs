@@ -79,7 +79,7 @@ pub fn may_stay_at(view: &View<'_>, cluster: &Cluster, upstream: &Upstream) -> P
 fn by_look(found: &Divergence, leader: &MemberName) -> Pointing {
     let not_yet = |because| Pointing::NotYet(Reason::NotYetFollowing { leader: leader.clone(), because });
     match found {
-        Divergence::Undecided { because } => not_yet(because.clone()),
+        Divergence::Unread(unread) => not_yet(unread.to_string()),
         Divergence::Compared(facts) => match judge(facts) {
             Judgement::InLine | Judgement::Diverged => Pointing::Allowed,
             Judgement::TooEarly { meanwhile: Meanwhile::Follow, .. } => Pointing::Allowed,
@@ -123,6 +123,6 @@ pub fn left_alone(view: &View<'_>) -> (Vec<Mark>, Vec<Note>) {
 fn compared(view: &View<'_>) -> Vec<Note> {
     match &view.seen.asked.divergence {
         Some(Divergence::Compared(facts)) => super::doubt::compared(facts).into(),
-        Some(Divergence::Undecided { .. }) | None => Vec::new(),
+        Some(Divergence::Unread(_)) | None => Vec::new(),
     }
 }

@@ -6,11 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tamada_model::{CheckpointFirst, JobEnd, PgMajor, State, Stop, StopMode, Timeline, Upstream, begun};
+use tamada_model::{CheckpointFirst, ControlState, JobEnd, PgMajor, State, Stop, StopMode, Timeline, Upstream, begun};
 
 use super::stop::Tell;
 use super::{JobHand, Outcome};
-use crate::configure::validate;
+use crate::clock::Deadline;
+use crate::configure::{files, validate};
 use crate::connect::rewind_credentials;
 use crate::dsn;
 use crate::markers::Underway;
@@ -28,6 +29,15 @@ struct From {
     name: String,
     host: String,
     port: u16,
+}
+
+/// How the data to be rewound came to its end.
+enum Ended {
+    Cleanly,
+    /// In a crash, on a timeline of its own: pg_rewind may end it in single-user mode, which writes a checkpoint.
+    AsPrimary,
+    /// In a crash, on a timeline that is another's. Nothing may be written there.
+    AsStandby,
 }
 
 impl Postgres {
@@ -56,8 +66,16 @@ impl Postgres {
         self.enter(State::Stopped, hand);
         let way = match self.way_of(upstream).await {
             Ok(way) => way,
-            Err(why) => return Ok(JobEnd::NotNow(why)),
+            Err(why) => return Ok(JobEnd::NotNow(format!("{} cannot be asked: {why}", from.name))),
         };
+        match self.ended().await {
+            Ended::Cleanly => {}
+            Ended::AsPrimary => self.files(files::remove_recovery).await?,
+            Ended::AsStandby => {
+                let why = "PostgreSQL crashed as a standby: it must be started and stopped before a rewind";
+                return Ok(JobEnd::Failed(why.to_owned()));
+            }
+        }
         let done = self.run_rewind(&from, &way, hand).await?;
         self.memory().control = None;
         if !done {
@@ -70,11 +88,29 @@ impl Postgres {
     /// The timelines that led to the source, each with its beginning; the last one first.
     async fn way_of(&self, source: &Upstream) -> Result<Vec<String>, String> {
         let leader = self.leader_position(source, Timeline::FIRST).await?;
-        let history = leader.history.ok_or("the source's timeline history could not be read")?;
+        let history = leader.history.ok_or("its timeline history could not be read")?;
         let later = begun(&history, leader.timeline).map(|begun| format!("{} {}", begun.timeline, begun.from.1));
         let mut way: Vec<String> = std::iter::once(Timeline::FIRST.to_string()).chain(later).collect();
         way.reverse();
         Ok(way)
+    }
+
+    /// 1. A standby on timeline 1 crashes just as it is stopped for a rewind. A checkpoint is written behind its WAL.
+    /// 2. pg_rewind fails, and the member is started as what it was. Its timeline 1 ends with a record that no other
+    ///    has. No history shows that, and nobody looks: there is only one timeline 1.
+    /// 3. Another leads from there. The two are mixed.
+    ///
+    /// PostgreSQL refuses such a run as long as `standby.signal` is there, but not in what was copied or rewound and not
+    /// started since.
+    async fn ended(&self) -> Ended {
+        self.refresh_control(Deadline::after(CONTROL)).await;
+        let state = self.memory().control.as_ref().map(|control| control.state);
+        let copied = self.files(|config| Ok(config.data_dir.join("backup_label").exists())).await;
+        match state {
+            Some(ControlState::ShutDown | ControlState::ShutDownInRecovery) => Ended::Cleanly,
+            Some(state) if state.is_dirty_primary() && copied.is_ok_and(|copied| !copied) => Ended::AsPrimary,
+            Some(_) | None => Ended::AsStandby,
+        }
     }
 
     /// Writes down that the files are being changed; tells whether that was written there already, by one who was cut
@@ -281,6 +317,9 @@ impl Postgres {
 
 /// Connecting, asking, and a checkpoint that may have to write much.
 const CHECK: Duration = Duration::from_secs(300);
+
+/// pg_controldata reads one small file.
+const CONTROL: Duration = Duration::from_secs(10);
 
 /// Whether pg_rewind failed before it wrote anything: while connecting, while comparing the histories, or because it
 /// could not read all of the WAL. Then the directory is as good as before.

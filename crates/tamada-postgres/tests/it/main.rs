@@ -16,3 +16,4 @@ mod slots;
 mod stop;
 mod template;
 mod tls;
+mod unread;

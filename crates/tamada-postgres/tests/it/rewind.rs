@@ -8,7 +8,7 @@ use tamada_postgres::Look;
 use crate::node::{LIMIT, Node, credentials, fast_stop};
 
 /// a was primary, b took over, and a wrote something that b never had.
-async fn diverged() -> (Node, Node) {
+pub async fn diverged() -> (Node, Node) {
     let a = Node::primary("a").await;
     let b = Node::standby_of(&a, "b").await;
     a.sql("CREATE TABLE t AS SELECT 1 AS x").await;
@@ -20,13 +20,13 @@ async fn diverged() -> (Node, Node) {
     (a, b)
 }
 
-/// Asked again where a busy machine left it undecided, as an agent does.
-async fn compared(node: &Node, leader: &Node) -> Comparison {
+/// Asked again where a busy machine could not read one of the sides, as an agent does.
+pub async fn compared(node: &Node, leader: &Node) -> Comparison {
     let begin = Instant::now();
     loop {
-        match node.postgres.divergence(&leader.upstream()).await {
+        match node.postgres.divergence(&leader.upstream(), LIMIT).await {
             Divergence::Compared(numbers) => return *numbers,
-            Divergence::Undecided { because } => assert!(begin.elapsed() < LIMIT, "{because}"),
+            Divergence::Unread(unread) => assert!(begin.elapsed() < LIMIT, "{unread}"),
         }
     }
 }
@@ -116,7 +116,7 @@ async fn namesakes() -> (Node, Node) {
     (b, c)
 }
 
-fn rewind_from(leader: &Node) -> Job {
+pub fn rewind_from(leader: &Node) -> Job {
     Job::Rewind { from: leader.upstream(), from_agent_can_be_trusted: true }
 }
 
@@ -273,8 +273,8 @@ async fn a_leader_that_is_gone_is_no_reason_to_give_up() {
     let (a, b) = diverged().await;
     a.run(Job::Stop(fast_stop())).await;
     b.run(Job::Stop(fast_stop())).await;
-    let divergence = a.postgres.divergence(&b.upstream()).await;
-    assert!(matches!(divergence, Divergence::Undecided { .. }), "{divergence:?}");
+    let divergence = a.postgres.divergence(&b.upstream(), LIMIT).await;
+    assert!(matches!(divergence, Divergence::Unread(Unread::Leaders(_))), "{divergence:?}");
     let end = a.run(Job::Rewind { from: b.upstream(), from_agent_can_be_trusted: true }).await;
     assert!(matches!(end, JobEnd::NotNow(_)), "{end:?}");
 }

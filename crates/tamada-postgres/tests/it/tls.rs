@@ -50,9 +50,9 @@ async fn asking(leader: &Node, mode: &str, root: &Path) -> Result<Comparison, St
     })
     .await;
     asker.run(Job::Stop(crate::node::fast_stop())).await;
-    match asker.postgres.divergence(&leader.upstream()).await {
+    match asker.postgres.divergence(&leader.upstream(), crate::node::LIMIT).await {
         Divergence::Compared(numbers) => Ok(*numbers),
-        Divergence::Undecided { because } => Err(because),
+        Divergence::Unread(unread) => Err(unread.to_string()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use tamada_model::{
     Answers, Asks, Comparison, Control as ControlFacts, ControlState, DataDir, Divergence, HistoryFile, LastWal, Live,
     Lsn, Now, Origin, PendingRestart, PgMajor, PgVersion, PostgresFacts, Present, Process, RecoveryMatch, Standby,
-    Standing, State, SyncCommits, Synchronous, Timeline, Upstream, WalReceiver, WalSender,
+    Standing, State, SyncCommits, Synchronous, Timeline, Unread, Upstream, WalReceiver, WalSender,
 };
 
 use super::node::{Control, Files, Link, Node, Phase, Recovery, Server};
@@ -222,17 +222,21 @@ impl Fleet {
     pub fn divergence(&self, host: Host, leader: &Upstream, net: &mut dyn Net) -> Divergence {
         match self.compare_with(host, leader, net) {
             Ok(comparison) => Divergence::Compared(Box::new(comparison)),
-            Err(because) => Divergence::Undecided { because: because.to_owned() },
+            Err(unread) => Divergence::Unread(unread),
         }
     }
 
-    fn compare_with(&self, host: Host, leader: &Upstream, net: &mut dyn Net) -> Result<Comparison, &'static str> {
-        let local = self.local_position(host)?;
-        let files = self.node(host).files().ok_or("there is no data")?;
-        let upstream = self.host_of(leader).ok_or("the leader has no address")?;
+    /// Our own side first: without it the leader is not asked.
+    fn compare_with(&self, host: Host, leader: &Upstream, net: &mut dyn Net) -> Result<Comparison, Unread> {
+        let ours = |why: &str| Unread::Ours(why.to_owned());
+        let leaders = |why: &str| Unread::Leaders(why.to_owned());
+        let local = self.local_position(host).map_err(ours)?;
+        let files = self.node(host).files().ok_or_else(|| ours("there is no data"))?;
+        let upstream = self.host_of(leader).ok_or_else(|| leaders("it has no address"))?;
         let reached = net.delay(host, upstream).is_some() && net.delay(upstream, host).is_some();
         let leader = self.node(upstream);
-        let end = leader.point().filter(|_| reached && leader.answers()).ok_or("the leader cannot be asked")?;
+        let end = leader.point().filter(|_| reached && leader.answers());
+        let end = end.ok_or_else(|| leaders("it does not answer"))?;
         let unready = leader.recovery().is_some().then(|| "the leader is still in recovery".to_owned());
         let leader_timeline = self.wal.timeline(end.0);
         let behind = local.timeline < leader_timeline;
@@ -321,7 +325,7 @@ impl Fleet {
         if node.notes.state.is_starting() {
             return self.position_in_control(node);
         }
-        Err("our own position is not known")
+        Err("the server does not answer")
     }
 
     fn position_in_control(&self, node: &Node) -> Result<Local, &'static str> {

@@ -56,7 +56,7 @@ const EVENTS: &[&str] = &[
     "upstream: needs reload",
     "upstream: needs reload, asks another",
     "upstream: needs restart",
-    "divergence: undecided because c does not answer",
+    "divergence: leader cannot be asked: it does not answer",
     "divergence: standby tl 1 at 0/5000 leader tl 3 history 1 at 0/5000",
     "divergence: standby tl 1 at 0/5100 leader tl 3 history 1 at 0/5000",
     "initialize: absent",

@@ -25,6 +25,15 @@ enum Compared {
     Impossible(&'static str),
 }
 
+/// How the data to be rewound came to its end.
+enum Ended {
+    Cleanly,
+    /// In a crash. pg_rewind ends it cleanly itself, in single-user mode.
+    AsPrimary,
+    /// In a crash. Single-user mode would write on a timeline that is another's: the agent refuses.
+    AsStandby,
+}
+
 impl Fleet {
     pub(super) fn begin_rewind(&mut self, host: Host, from: Option<Host>, trusted: bool) -> Turn {
         let Some(from) = from.filter(|from| *from != host) else {
@@ -109,9 +118,13 @@ impl Fleet {
         if !connected || self.node(host).faults.disk_full || self.fails_by_chance(host) {
             return self.left_untouched(host, from, cut_before, net);
         }
-        if self.node(host).files().is_some_and(|files| !files.control.is_clean()) {
-            // pg_rewind sees to that itself.
-            self.recover_alone(host);
+        match self.ended(host) {
+            Ended::Cleanly => {}
+            Ended::AsPrimary => self.recover_alone(host),
+            Ended::AsStandby => {
+                self.note(host, "target server must be shut down cleanly");
+                return self.left_untouched(host, from, cut_before, net);
+            }
         }
         match self.compare_histories(host, from) {
             Compared::NothingToDo => self.nothing_done(host, from),
@@ -124,6 +137,15 @@ impl Fleet {
                 self.begin_rewriting(host, from, life)
             }
             Compared::Forked => self.begin_rewriting(host, from, life),
+        }
+    }
+
+    fn ended(&self, host: Host) -> Ended {
+        match self.node(host).files() {
+            None => Ended::Cleanly,
+            Some(files) if files.control.is_clean() => Ended::Cleanly,
+            Some(files) if files.control.state.is_dirty_primary() && !files.backup_label => Ended::AsPrimary,
+            Some(_) => Ended::AsStandby,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a look shows.
 
 use super::*;
-use tamada_model::{Asks, DataDir, Divergence, RecoveryMatch, Standing, State};
+use tamada_model::{Asks, DataDir, Divergence, RecoveryMatch, Standing, State, Unread};
 
 #[test]
 fn a_primary_shows_its_standbys_and_how_far_they_are() {
@@ -76,7 +76,16 @@ fn a_standby_with_another_upstream_than_wanted_needs_a_reload() {
 fn nothing_is_compared_with_a_leader_that_cannot_be_asked() {
     let mut scene = Scene::cluster(5);
     scene.cuts(B);
-    assert!(matches!(scene.fleet.divergence(B, &member(A), &mut scene.wires), Divergence::Undecided { .. }));
+    let found = scene.fleet.divergence(B, &member(A), &mut scene.wires);
+    assert!(matches!(found, Divergence::Unread(Unread::Leaders(_))), "{found:?}");
+}
+
+#[test]
+fn nor_with_data_of_our_own_that_cannot_be_read() {
+    let mut scene = Scene::cluster(5);
+    scene.fleet.kill_postmaster(A, scene.now);
+    let found = scene.fleet.divergence(A, &member(B), &mut scene.wires);
+    assert!(matches!(found, Divergence::Unread(Unread::Ours(_))), "{found:?}");
 }
 
 #[test]

@@ -116,3 +116,14 @@ fn a_single_user_run_ends_a_crash_like_a_stop() {
     assert_eq!(compared.shutdown_checkpoint_end, Some(scene.point(A).1));
     assert!(scene.holds(A, write));
 }
+
+/// Where it crashed is on a's timeline: a checkpoint there would make it another.
+#[test]
+fn a_standby_that_crashed_is_not_rewound_as_it_is() {
+    let (mut scene, _) = diverged(9);
+    let before = scene.point(C);
+    scene.fleet.kill_postmaster(C, scene.now);
+    assert!(matches!(scene.does(C, rewind_from(B)), JobEnd::Failed(_)));
+    assert_eq!(scene.point(C), before);
+    assert!(!is_unfinished(&scene, C));
+}
