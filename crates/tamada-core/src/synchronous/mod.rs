@@ -164,7 +164,7 @@ impl Places<'_> {
             let note = Note::info("Enabled synchronous replication");
             return self.key(0, Names::new(), note);
         };
-        if let Some(upkeep) = (leader == me || way == SyncWay::Priority).then(|| self.strict(way)).flatten() {
+        if let Some(upkeep) = self.strict(way).filter(|_| leader == me) {
             return upkeep;
         }
         if way == SyncWay::Quorum {
@@ -221,6 +221,7 @@ impl Places<'_> {
             Err(inconsistent) => return Upkeep { write: None, notes: vec![doubted(inconsistent)] },
         };
         let mut upkeep = match changes.into_iter().next() {
+            Some(change) if state.is_relaxed_by(&change) && !self.has_caught_up(&active) => Upkeep::default(),
             Some(quorum::Change::Key { leader, quorum, voters }) => {
                 let listed = listed(&voters);
                 let count = voters.len();
@@ -234,6 +235,16 @@ impl Places<'_> {
         };
         upkeep.notes.extend(doubts.map(doubted));
         upkeep
+    }
+
+    /// 1. Commits wait for b or c. b confirms; c, which lags, has nothing of it yet. b is lost.
+    /// 2. Commits are made to wait for c alone, and the key says at once that c may lead without anybody's vote.
+    /// 3. We are lost before c has caught up. c leads without what b confirmed.
+    ///
+    /// Therefore an election does not become easier before everybody whom commits wait for, and who is here, has all that
+    /// was acknowledged until then. (In the original it does.)
+    fn has_caught_up(&self, active: &[&Candidate<'_>]) -> bool {
+        active.iter().filter(|candidate| self.parameter.names.contains(candidate.name)).all(|candidate| candidate.ready)
     }
 
     /// Whoever must not lead votes only where the others are too few.

@@ -29,7 +29,9 @@ impl Proof {
         let now = &live.synchronous;
         let is_news = self.names != now.names;
         if is_news {
-            self.ready.retain(|name| now.names.names.contains(name));
+            // Where a commit waited for so many of several, each of these may lack some.
+            let waited_for_all = self.names.count as usize >= self.names.names.len();
+            self.ready.retain(|name| waited_for_all && now.names.names.contains(name));
             self.names = now.names.clone();
             self.since = None;
         }

@@ -355,6 +355,18 @@ fn fits(quorum: Option<usize>, voters: &Names) -> Result<usize, Inconsistent> {
 }
 
 impl Quorum {
+    /// Whether somebody could be elected afterwards that could not before.
+    pub fn is_relaxed_by(&self, change: &Change) -> bool {
+        match change {
+            Change::Parameter { .. } | Change::AwaitStandbys => false,
+            Change::Key { leader, quorum, voters } => {
+                let before = &self.voters | &Names::from([self.leader.clone()]);
+                let after = voters | &Names::from([leader.clone()]);
+                !before.is_subset(&after) || *quorum + before.len() < self.quorum + after.len()
+            }
+        }
+    }
+
     /// 17.1: every set that can acknowledge overlaps every set that can elect.
     pub fn check(&self) -> Result<(), Inconsistent> {
         let electing = &self.voters | &Names::from([self.leader.clone()]);

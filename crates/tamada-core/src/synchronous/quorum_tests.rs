@@ -208,3 +208,18 @@ fn a_new_leader_takes_over_at_every_step() {
         }
     }
 }
+
+#[test]
+fn an_election_becomes_easier_with_fewer_voters_or_fewer_votes() {
+    let before = state(("a", "a", 1, "p q"), (1, "p q"), (2, "p q"), 1);
+    let key = |leader: &str, quorum: usize, voters: &str| Change::Key {
+        leader: leader.into(),
+        quorum,
+        voters: names(voters),
+    };
+    assert!(!before.is_relaxed_by(&key("a", 2, "p q r")), "as many more votes as voters");
+    assert!(!before.is_relaxed_by(&key("p", 1, "a q")), "the same ones, led by another");
+    assert!(before.is_relaxed_by(&key("a", 0, "p q")));
+    assert!(before.is_relaxed_by(&key("a", 1, "p q r")));
+    assert!(before.is_relaxed_by(&key("a", 0, "p")));
+}
