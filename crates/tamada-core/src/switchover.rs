@@ -266,6 +266,7 @@ fn ask_one(view: &View<'_>, cluster: &Cluster, name: &MemberName, member: &Arc<M
     match answers.get(name) {
         Some(PeerAnswer::Answered(status)) => match limitation(status) {
             None if lags(view, cluster, status) => Health::Bad(unfit_note(act, name, "too far behind")),
+            None if lacks_our_commits(view, cluster, status) => Health::Bad(unfit_note(act, name, "too far behind")),
             None if is_excluded(view, cluster, name) => Health::Bad(unfit_note(act, name, "not synchronous")),
             None => Health::Good,
             Some(why) => Health::Bad(unfit_note(act, name, why)),
@@ -289,6 +290,18 @@ fn lags(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> bool {
 fn is_excluded(view: &View<'_>, cluster: &Cluster, name: &MemberName) -> bool {
     let switchover = cluster.failover.as_ref().is_some_and(|request| request.value.leader.is_some());
     switchover && electorate(view, cluster).is_some_and(|voters| voters.excludes(name, true).is_some())
+}
+
+/// 1. A switchover from us is asked for, where a quorum decides; we stop, and are given what the candidate does not get
+///    any more.
+/// 2. It finds us ahead, and nobody else is a voter: it is not elected. We let it go first.
+/// 3. Nobody leads, although we have everything.
+///
+/// Therefore who led waits no longer for a candidate that lacks something than that may take to arrive.
+fn lacks_our_commits(view: &View<'_>, cluster: &Cluster, status: &PeerStatus) -> bool {
+    let mine = view.live().map(Live::wal_position).unwrap_or_default();
+    let voters = electorate(view, cluster).filter(|voters| voters.votes() && voters.led(&view.me.name));
+    voters.is_some() && status.position < mine && !may_yet_arrive(view)
 }
 
 fn unfit_note(act: &str, name: &MemberName, why: &str) -> Note {

@@ -144,7 +144,9 @@ impl World {
     }
 
     fn acknowledged(&mut self, write: u64, host: Host, end: Point) {
-        let synchronous = *self.fleet.sync_names(host) != SyncNames::Nobody;
+        // What a primary without the lock acknowledges (in pause it may run on) is promised by nobody.
+        let leads = self.store.leader().is_some_and(|(holder, _)| holder.as_str() == host.name());
+        let synchronous = leads && *self.fleet.sync_names(host) != SyncNames::Nobody;
         self.ledger.settle(write, Fate::Acknowledged { host, at: self.now, end, synchronous });
         self.client_hears(write);
     }

@@ -113,8 +113,9 @@ impl World {
             Synchronous::Off => true,
             Synchronous::On { .. } => includes(&host),
             Synchronous::Quorum { .. } => {
-                let votes =
-                    self.hosts().filter(|other| *other != host && includes(other) && self.fleet.is_whole(*other));
+                let end = |host| self.fleet.data(host).map(|(_, end)| end);
+                let not_ahead = |other: &Host| self.fleet.is_whole(*other) && end(*other) <= end(host);
+                let votes = self.hosts().filter(|other| *other != host && includes(other) && not_ahead(other));
                 let led = sync.leader.as_ref().is_some_and(|leader| leader.as_str() == host.name());
                 led || votes.count() >= sync.quorum as usize + usize::from(!includes(&host))
             }
