@@ -105,7 +105,7 @@ pub fn upkeep(view: &View<'_>, cluster: &Cluster) -> Upkeep {
 /// nothing that would help.
 ///
 /// Commits of the new primary wait from the first one on. By quorum: for as many of the others as it takes to be found in
-/// any election by the key as it is; the key becomes ours when they do. By priority the key becomes ours first.
+/// any election by the key as it is; then the key becomes ours. By priority the key becomes ours first.
 ///
 /// 1. The parameter is set, and we are promoted. The checkpointer, busy with files, has not heard of it.
 /// 2. Commits are acknowledged at once. We are lost before that ends, and b is elected by the key as it was.
@@ -267,13 +267,27 @@ impl Places<'_> {
         self.parameter(form)
     }
 
+    /// 1. c leads and is lost. a is elected by the key in which c leads, makes commits wait for b or c, and is promoted. b
+    ///    confirms some; before a has written the key, it is lost, too.
+    /// 2. c is back alone. It is the leader by the key, which has everything and needs no vote.
+    ///
+    /// Therefore the key is ours before we are promoted. (In the original it becomes ours afterwards.)
     fn preset_for_quorum(&self) -> Upkeep {
         let (electing, others) = self.predecessors();
         // We are found without being asked.
         let ourselves = usize::from(electing.len() > others.len());
         let count = electing.len().saturating_sub(self.key.quorum as usize + ourselves);
         let least = usize::from(self.view.settings.synchronous_mode_strict);
-        self.parameter(SyncNames::new(SyncWay::Quorum, count.max(least), others))
+        let parameter = SyncNames::new(SyncWay::Quorum, count.max(least), others.clone());
+        if parameter != *self.parameter || !self.view.memory.sync_proof.is_in_force() {
+            return self.parameter(parameter);
+        }
+        if self.key.leader.as_ref() == Some(&self.view.me.name) {
+            return Upkeep::default();
+        }
+        let (me, quorum, list) = (&self.view.me.name, self.key.quorum, listed(&others));
+        let note = Note::info(format!("Setting leader to {me}, quorum to {quorum} of {} ({list})", others.len()));
+        self.key(quorum as usize, others, note)
     }
 
     fn preset_for_priority(&self) -> Upkeep {
