@@ -444,6 +444,10 @@ fn word(
         notes.push(Note::info("Ignoring the former leader being ahead of us"));
         return Word::Ahead;
     }
+    // Whoever has the votes lacks nothing; what goes on on a timeline that was left is no reason to wait for ever.
+    if status.position > mine && status.timeline < view.timeline() && electorate.is_some_and(|voters| voters.votes()) {
+        return Word::Ahead;
+    }
     if status.position > mine {
         notes.push(Note::info(format!("Wal position of {who} is ahead of my wal position")));
         return Word::Veto(Unfit::OutrankedByPosition { who: who.clone(), theirs: status.position, mine });
@@ -454,6 +458,8 @@ fn word(
     let may_outrank = electorate.is_none_or(|voters| !voters.votes() || voters.includes(who));
     match outranked_by_priority(view, cluster, who, status, mine, notes).filter(|_| may_outrank) {
         Some(unfit) => Word::Veto(unfit),
+        // Where it has less by number, on a timeline that we have not seen, it may have what we lack.
+        None if status.timeline > view.timeline() => Word::Ahead,
         None => Word::NotAhead,
     }
 }
@@ -470,7 +476,7 @@ fn word_of_limited(view: &View<'_>, cluster: &Cluster, who: &MemberName, status:
     }
     match by_timeline(view, cluster, status, mine) {
         ByTimeline::Mine => Word::NotAhead,
-        ByTimeline::Neither if status.position <= mine => Word::NotAhead,
+        ByTimeline::Neither if status.position <= mine && status.timeline <= view.timeline() => Word::NotAhead,
         ByTimeline::Neither | ByTimeline::Theirs { .. } => Word::Ahead,
     }
 }

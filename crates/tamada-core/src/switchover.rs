@@ -151,6 +151,9 @@ const LAST_WAL_PATIENCE: Duration = Duration::from_secs(2);
 fn named_candidate(view: &View<'_>, cluster: &Cluster, request: &FailoverRequest) -> Candidacy {
     let mine = view.live().map(Live::wal_position).unwrap_or_default();
     let by_quorum = electorate(view, cluster).is_some_and(|voters| voters.votes());
+    if by_quorum && request.leader.as_ref() == Some(&view.me.name) {
+        return race::health_check(view, cluster, None);
+    }
     match request.leader.is_some() && (by_quorum || mine < cluster.status.optime) {
         true => without_candidate(view, cluster, request),
         false => Candidacy::Fit(Vec::new()),

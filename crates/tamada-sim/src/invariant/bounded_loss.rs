@@ -51,7 +51,9 @@ impl BoundedLoss {
         let allowed = Lsn::new(fork.bytes().saturating_add(world.script.maximum_lag));
         let wished = world.leads_at_any_cost(host);
         let meddled = self.meddled_until.is_some_and(|until| world.now < until);
-        let excused = wished || meddled || world.just_woke(host);
+        // Where commits wait for standbys, what was acknowledged counts instead.
+        let synchronous = world.sync_key().is_some();
+        let excused = wished || meddled || synchronous || world.just_woke(host);
         if excused || published <= allowed {
             return Ok(());
         }
